@@ -1,0 +1,3 @@
+//! bronze
+
+pub mod spec;

@@ -1,0 +1,86 @@
+//! How users write a bronze table.
+
+use frame::spec::{CsvSpec, EvolutionSpec, Format, SchemaSpec};
+use quality::spec::ExpectationSpec;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A bronze table: where rows come from and what is known of them. The file's place is the table's name.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BronzeSpec {
+    /// What the table holds, in a sentence.
+    #[serde(default)]
+    pub description: String,
+    /// Where the rows come from.
+    pub source: SourceSpec,
+    /// Known columns. They win over what is inferred.
+    #[serde(default)]
+    pub schema: SchemaSpec,
+    /// How the table meets data that its schema does not describe.
+    #[serde(default)]
+    pub evolution: EvolutionSpec,
+    /// Columns the table is partitioned by.
+    #[serde(default)]
+    pub partition_by: Vec<String>,
+    /// What every row must fulfil.
+    #[serde(default)]
+    pub expect: Vec<ExpectationSpec>,
+}
+
+/// The source of a bronze table.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum SourceSpec {
+    /// Files in a local folder or under an S3 prefix.
+    Files(FilesSpec),
+}
+
+/// What happens when a file that was read has changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnChange {
+    /// The change is not read.
+    #[default]
+    Ignore,
+    /// The file is read again, whole.
+    Ingest,
+    /// The batch is refused.
+    Fail,
+}
+
+/// `[source.files]`: files that land in a folder and are read once each.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FilesSpec {
+    /// A folder, or `s3://bucket/prefix`. Everything below it is read, however deep.
+    pub path: String,
+    /// How the files are written.
+    pub format: Format,
+    /// Only files whose name matches, with `*` and `?`, such as `orders-*.csv`.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// How CSV files are written.
+    #[serde(default)]
+    pub csv: CsvSpec,
+    /// What happens when a file that was read has changed.
+    #[serde(default)]
+    pub on_change: OnChange,
+    /// The most files in one batch.
+    #[serde(default = "default_max_files")]
+    pub max_files: u64,
+    /// The most bytes in one batch, as the files are stored. A single larger file is a batch of its own.
+    #[serde(default = "default_max_bytes")]
+    pub max_bytes: u64,
+    /// Seconds since the last change before a local file counts as complete.
+    #[serde(default)]
+    pub minimum_age_seconds: u64,
+}
+
+fn default_max_files() -> u64 {
+    10_000
+}
+
+fn default_max_bytes() -> u64 {
+    64 << 30
+}

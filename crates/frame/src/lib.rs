@@ -1,0 +1,3 @@
+//! frame
+
+pub mod spec;

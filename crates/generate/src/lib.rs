@@ -1,0 +1,1 @@
+//! Realistic test data, the same for the same seed.

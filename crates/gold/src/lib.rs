@@ -1,0 +1,3 @@
+//! gold
+
+pub mod spec;

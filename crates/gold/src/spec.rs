@@ -1,0 +1,45 @@
+//! How users write a gold table.
+
+use quality::spec::ExpectationSpec;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A gold table: the result of the `.sql` file of the same name beside it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GoldSpec {
+    /// What the table holds, in a sentence.
+    pub description: String,
+    /// How the table is brought up to date.
+    pub refresh: Refresh,
+    /// Whether the result is stored.
+    pub materialized: Materialized,
+    /// Columns that name a row; documented, and shown by `medallion show`.
+    pub key: Vec<String>,
+    /// Columns the table is partitioned by.
+    pub partition_by: Vec<String>,
+    /// What every row must fulfil.
+    pub expect: Vec<ExpectationSpec>,
+}
+
+/// How a gold table is brought up to date.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Refresh {
+    /// The cheapest correct way.
+    #[default]
+    Auto,
+    /// The whole query, each time something upstream changed.
+    Full,
+}
+
+/// Whether the result of a gold query is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Materialized {
+    /// The result is a Delta table.
+    #[default]
+    Table,
+    /// The query is saved and runs each time it is asked.
+    View,
+}

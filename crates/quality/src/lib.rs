@@ -1,0 +1,3 @@
+//! quality
+
+pub mod spec;

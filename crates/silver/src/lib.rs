@@ -1,0 +1,3 @@
+//! silver
+
+pub mod spec;

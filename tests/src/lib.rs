@@ -1,0 +1,1 @@
+//! Integration tests of the whole program live in `it/`.
