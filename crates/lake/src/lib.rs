@@ -1,1 +1,34 @@
-//! lake
+//! Where data rests: Delta tables on a local disk or on S3.
+//!
+//! The one idea: **the table is the checkpoint**. Rows and the position they came from go into one Delta commit, and
+//! everything else (quarantine, system tables) is rolled forward from what that commit says of itself. There is one
+//! commit function, [`Table::commit`], for every change of every table.
+//!
+//! - [`Lake`] knows the location and opens tables.
+//! - [`Table`] is one opened table: snapshot, positions, files.
+//! - [`Writer`] turns record batches into staged Parquet files; they are invisible until committed.
+//! - [`Commit`] and [`Record`] say what a commit does and what it tells about itself.
+//! - [`Changes`] is what happened to a table since a version.
+//! - [`ledger`] rolls quarantine and system tables forward.
+
+mod changes;
+mod commit;
+mod error;
+pub mod ledger;
+mod open;
+mod record;
+mod schema;
+mod storage;
+mod table;
+mod writer;
+
+pub use changes::Changes;
+pub use commit::{Commit, Operation};
+pub use deltalake::kernel::Add;
+pub use error::{classify_delta, classify_parquet, classify_store};
+pub use open::Lake;
+pub use record::{IngestedFile, Record, RuleOutcome};
+pub use schema::{in_flight, union};
+pub use storage::{S3Settings, Storage};
+pub use table::Table;
+pub use writer::Writer;

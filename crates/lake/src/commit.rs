@@ -1,0 +1,284 @@
+//! The one commit function.
+//!
+//! A commit is a compare-and-swap on the version: the library may neither retry nor judge conflicts, because its checker
+//! lets rewrites race with each other. On losing we reload and decide: if our position moved, another writer of the same
+//! source was faster and our batch must go; if nothing we removed or read has changed, the same actions go again; else
+//! the batch has to be done anew.
+
+use std::collections::{BTreeMap, HashSet};
+
+use arrow::datatypes::SchemaRef;
+use chrono::Utc;
+use deltalake::DeltaTableError;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference, TransactionError};
+use deltalake::kernel::{
+    Action, Add, Metadata, MetadataExt as _, Protocol, Remove, Transaction, contains_timestampntz, new_metadata,
+};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use serde_json::json;
+use stage::{Error, OffsetRange, Result};
+
+use crate::record::{KEY, Record};
+use crate::schema::{in_flight, to_delta, union};
+use crate::table::{Table, record_of};
+
+/// Losing this often in a row means that something is wrong, not that others are busy.
+const ATTEMPTS: u32 = 50;
+
+/// What sort of change a commit is, as Delta's history shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Rows are added; nothing that was read matters.
+    Append,
+    /// Rows are added that were checked against the rows already there.
+    AppendChecked,
+    /// All rows are replaced.
+    Overwrite,
+    /// Some files are replaced.
+    Rewrite,
+}
+
+/// A change of a table, complete but not yet visible.
+#[derive(Debug)]
+pub struct Commit {
+    /// What sort of change it is.
+    pub operation: Operation,
+    /// The columns of the added rows; they create the table or widen it.
+    pub schema: SchemaRef,
+    /// The columns the table is partitioned by, when this commit creates it.
+    pub partition_by: Vec<String>,
+    /// Properties of the table, when this commit creates it.
+    pub properties: BTreeMap<String, String>,
+    /// Files to add.
+    pub add: Vec<Add>,
+    /// Files to remove. With [`Operation::Overwrite`] all active files go, and this stays empty.
+    pub remove: Vec<Add>,
+    /// The positions this commit moves.
+    pub range: Option<OffsetRange>,
+    /// What the commit tells about itself.
+    pub record: Record,
+}
+
+impl Table {
+    /// Makes the change visible and returns its version. The table is at that version afterwards.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Conflict`] when another writer took the same positions or changed what this change was based on:
+    /// nothing is written then, and the batch has to be done anew. Other kinds when the storage fails.
+    pub async fn commit(&mut self, mut commit: Commit) -> Result<u64> {
+        commit.record.id = uuid::Uuid::new_v4().to_string();
+        let read_version = self.version();
+        for _ in 0..ATTEMPTS {
+            let tried_on = self.version();
+            match self.try_commit(&mut commit).await? {
+                Some(version) => return Ok(version),
+                None => {
+                    self.refresh().await?;
+                    if let Some(version) = self.find_own(&commit.record.id, tried_on).await? {
+                        return Ok(version);
+                    }
+                    self.check_still_valid(&commit, read_version).await?;
+                }
+            }
+        }
+        Err(Error::conflict(format!("could not commit to {}: other writers were faster {ATTEMPTS} times", self.name)))
+    }
+
+    /// One compare-and-swap. `None`: another commit was first, or the answer was lost.
+    async fn try_commit(&mut self, commit: &mut Commit) -> Result<Option<u64>> {
+        let actions = self.build_actions(commit).await?;
+        let moved = commit.range.as_ref().map(|range| range.to.clone()).unwrap_or_default();
+        commit.record.positions = self.all_positions(&commit.record, &moved);
+        commit.record.earlier_quarantine = self.earlier_quarantine();
+        let record = serde_json::to_value(&commit.record)
+            .map_err(|error| Error::bug("could not write the record of a commit").with_source(error))?;
+        let transactions = moved.iter().map(|(id, next)| Transaction::new(id, next)).collect();
+        let properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_cleanup_expired_logs(Some(false))
+            .with_application_transactions(transactions)
+            .with_metadata([(KEY.to_owned(), record)]);
+        let operation = delta_operation(commit);
+        let reference = self.state().map(|state| state as &dyn TableReference);
+        let result = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(reference, self.inner.log_store(), operation)
+            .await;
+        match result {
+            Ok(finalized) => {
+                let version = finalized.version();
+                self.inner.update_incremental(Some(version)).await.map_err(|error| self.failed("reload", error))?;
+                self.record = Some((version, commit.record.clone()));
+                Ok(Some(version))
+            }
+            Err(error) if lost(&error) => Ok(None),
+            Err(error) if answer_may_be_lost(&error) => {
+                tracing::warn!(table = %self.name, %error, "the answer to a commit did not arrive; looking whether it was made");
+                self.refresh().await?;
+                match self.find_own(&commit.record.id, None).await? {
+                    Some(version) => Ok(Some(version)),
+                    None => Err(self.failed("commit to", error)),
+                }
+            }
+            Err(error) => Err(self.failed("commit to", error)),
+        }
+    }
+
+    /// Protocol and metadata where the table is created or widened, then removed and added files.
+    async fn build_actions(&self, commit: &Commit) -> Result<Vec<Action>> {
+        let mut actions = Vec::with_capacity(commit.add.len() + commit.remove.len() + 2);
+        match self.state() {
+            None => {
+                let schema = to_delta(&commit.schema)?;
+                let has_naive_times = contains_timestampntz(schema.fields());
+                let metadata = new_metadata(&schema, &commit.partition_by, &commit.properties)
+                    .map_err(|error| self.failed("create", error.into()))?;
+                actions.push(Action::Protocol(protocol(has_naive_times)?));
+                actions.push(Action::Metadata(metadata));
+            }
+            Some(state) => actions.extend(self.widened(state.metadata(), state.arrow_schema(), commit)?),
+        }
+        let removed = match commit.operation {
+            Operation::Overwrite => self.files().await?,
+            _ => commit.remove.clone(),
+        };
+        let now = Utc::now().timestamp_millis();
+        actions.extend(removed.into_iter().map(|add| Action::Remove(remove(add, now))));
+        actions.extend(commit.add.iter().cloned().map(Action::Add));
+        Ok(actions)
+    }
+
+    /// New metadata if the commit brings columns the table lacks, or replaces rows under another schema.
+    fn widened(&self, metadata: &Metadata, current: SchemaRef, commit: &Commit) -> Result<Option<Action>> {
+        let current = in_flight(&current);
+        let needed = match commit.operation {
+            Operation::Overwrite => in_flight(&commit.schema),
+            _ => union(&current, &in_flight(&commit.schema)).map_err(|error| {
+                error.context(format!("cannot add rows to {}", self.name))
+            })?,
+        };
+        if needed == current {
+            return Ok(None);
+        }
+        let widened = metadata
+            .clone()
+            .with_schema(&to_delta(&needed)?)
+            .map_err(|error| self.failed("widen", error.into()))?;
+        Ok(Some(Action::Metadata(widened)))
+    }
+
+    fn all_positions(&self, record: &Record, moved: &stage::Checkpoint) -> stage::Checkpoint {
+        self.positions().advanced_by(&record.positions).advanced_by(moved)
+    }
+
+    fn earlier_quarantine(&self) -> Option<u64> {
+        self.record.as_ref().and_then(|(version, record)| {
+            if record.quarantine.is_empty() { record.earlier_quarantine } else { Some(*version) }
+        })
+    }
+
+    /// Whether one of the commits after `since` is ours: then the answer was lost, not the race.
+    async fn find_own(&self, id: &str, since: Option<u64>) -> Result<Option<u64>> {
+        let Some(newest) = self.version() else { return Ok(None) };
+        let first = since.map_or(newest.saturating_sub(u64::from(ATTEMPTS)), |version| version + 1);
+        for version in (first..=newest).rev() {
+            let record = self.actions(version).await?.as_deref().and_then(record_of);
+            if record.is_some_and(|record| record.id == id) {
+                return Ok(Some(version));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn check_still_valid(&self, commit: &Commit, read_version: Option<u64>) -> Result<()> {
+        if let Some(range) = &commit.range
+            && !range.continues(&self.positions())
+        {
+            let winner = self.record.as_ref().map_or("unknown", |(_, record)| record.run.as_str());
+            return Err(Error::conflict(format!(
+                "another writer of the same source was faster on {}: run {winner} committed version {}; this batch was dropped",
+                self.name,
+                self.version().unwrap_or_default(),
+            )));
+        }
+        let based_on_rows = !matches!(commit.operation, Operation::Append);
+        if based_on_rows && self.rows_changed_since(read_version).await? {
+            return Err(Error::conflict(format!(
+                "{} changed while this batch was made from its rows; this batch was dropped",
+                self.name
+            )));
+        }
+        let active: HashSet<String> = match commit.remove.is_empty() {
+            true => HashSet::new(),
+            false => self.files().await?.into_iter().map(|add| add.path).collect(),
+        };
+        if commit.remove.iter().any(|add| !active.contains(&add.path)) {
+            return Err(Error::conflict(format!("files of {} that this batch replaces are gone", self.name)));
+        }
+        Ok(())
+    }
+
+    async fn rows_changed_since(&self, version: Option<u64>) -> Result<bool> {
+        let first = version.map_or(0, |version| version + 1);
+        let Some(newest) = self.version() else { return Ok(false) };
+        for version in first..=newest {
+            let actions = self.actions(version).await?.unwrap_or_default();
+            let changed = actions.iter().any(|action| matches!(action, Action::Add(_) | Action::Remove(_)));
+            if changed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn protocol(has_naive_times: bool) -> Result<Protocol> {
+    let value = match has_naive_times {
+        false => json!({ "minReaderVersion": 1, "minWriterVersion": 2 }),
+        true => json!({
+            "minReaderVersion": 3, "minWriterVersion": 7,
+            "readerFeatures": ["timestampNtz"], "writerFeatures": ["timestampNtz"],
+        }),
+    };
+    serde_json::from_value(value).map_err(|error| Error::bug("could not make a Delta protocol action").with_source(error))
+}
+
+fn remove(add: Add, now: i64) -> Remove {
+    Remove {
+        path: add.path,
+        data_change: true,
+        deletion_timestamp: Some(now),
+        extended_file_metadata: Some(true),
+        partition_values: Some(add.partition_values),
+        size: Some(add.size),
+        tags: None,
+        deletion_vector: add.deletion_vector,
+        base_row_id: None,
+        default_row_commit_version: None,
+    }
+}
+
+fn delta_operation(commit: &Commit) -> DeltaOperation {
+    let mode = match commit.operation {
+        Operation::Append | Operation::AppendChecked => SaveMode::Append,
+        Operation::Overwrite | Operation::Rewrite => SaveMode::Overwrite,
+    };
+    let partition_by = (!commit.partition_by.is_empty()).then(|| commit.partition_by.clone());
+    DeltaOperation::Write { mode, partition_by, predicate: None }
+}
+
+/// Another commit has our version.
+fn lost(error: &DeltaTableError) -> bool {
+    match error {
+        DeltaTableError::VersionAlreadyExists(_) => true,
+        DeltaTableError::Transaction { source } => {
+            matches!(source, TransactionError::MaxCommitAttempts(_) | TransactionError::VersionAlreadyExists(_))
+        }
+        _ => false,
+    }
+}
+
+/// The request may have been carried out although it failed for us.
+fn answer_may_be_lost(error: &DeltaTableError) -> bool {
+    matches!(error, DeltaTableError::ObjectStore { source: deltalake::ObjectStoreError::Generic { .. } })
+}

@@ -1,0 +1,122 @@
+//! Errors of storage and Delta, sorted once into the kinds that decide what happens next.
+
+use std::error::Error as StdError;
+
+use deltalake::{DeltaTableError, ObjectStoreError};
+use stage::{Error, Kind};
+
+/// Sorts an error of an object store. `doing` says what was being done and to what.
+pub fn classify_store(doing: &str, error: ObjectStoreError) -> Error {
+    let (kind, remedy) = match &error {
+        ObjectStoreError::NotFound { .. } => (Kind::Data, None),
+        ObjectStoreError::PermissionDenied { .. } | ObjectStoreError::Unauthenticated { .. } => {
+            (Kind::Config, Some("access was refused; check the credentials and the rights of that key"))
+        }
+        _ => match outside_cause(&error) {
+            Some((kind, remedy)) => (kind, Some(remedy)),
+            None => (Kind::Unavailable, None),
+        },
+    };
+    build(kind, doing, remedy, error)
+}
+
+/// Sorts an error of the Delta library. `doing` says what was being done and to what.
+pub fn classify_delta(doing: &str, error: DeltaTableError) -> Error {
+    match error {
+        DeltaTableError::ObjectStore { source } => classify_store(doing, source),
+        other => {
+            let (kind, remedy) = match outside_cause(&other) {
+                Some((kind, remedy)) => (kind, Some(remedy)),
+                None => match &other {
+                    DeltaTableError::Transaction { .. } | DeltaTableError::VersionAlreadyExists(_) => {
+                        (Kind::Conflict, None)
+                    }
+                    DeltaTableError::Io { .. } => (Kind::Unavailable, None),
+                    _ => (Kind::Data, None),
+                },
+            };
+            build(kind, doing, remedy, other)
+        }
+    }
+}
+
+/// Sorts an error of the Parquet library: a broken file unless something outside failed.
+pub fn classify_parquet(doing: &str, error: impl StdError + Send + Sync + 'static) -> Error {
+    let (kind, remedy) = match outside_cause(&error) {
+        Some((kind, remedy)) => (kind, Some(remedy)),
+        None => (Kind::Data, None),
+    };
+    build(kind, doing, remedy, error)
+}
+
+fn build(kind: Kind, doing: &str, remedy: Option<&str>, source: impl StdError + Send + Sync + 'static) -> Error {
+    let message = match remedy {
+        Some(remedy) => format!("{doing}: {remedy}"),
+        None => doing.to_owned(),
+    };
+    Error::new(kind, message).with_source(source)
+}
+
+/// Looks through the whole chain of causes for one that lies outside the data: a full disk, missing rights, a server
+/// that refuses us or does not answer. Libraries wrap these in many ways, so text is the last resort.
+fn outside_cause(error: &(dyn StdError + 'static)) -> Option<(Kind, &'static str)> {
+    let mut next = Some(error);
+    let mut text = String::new();
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            match io.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                    return Some((Kind::Unavailable, "the disk is full; free space and run again"));
+                }
+                std::io::ErrorKind::PermissionDenied => {
+                    return Some((Kind::Config, "permission denied; check the owner and mode of the folder"));
+                }
+                std::io::ErrorKind::ReadOnlyFilesystem => {
+                    return Some((Kind::Config, "the file system is read-only"));
+                }
+                _ => {}
+            }
+        }
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    outside_text(&text)
+}
+
+fn outside_text(text: &str) -> Option<(Kind, &'static str)> {
+    const TEXTS: [(&str, Kind, &str); 11] = [
+        ("No space left on device", Kind::Unavailable, "the disk is full; free space and run again"),
+        ("Permission denied", Kind::Config, "permission denied; check the owner and mode of the folder"),
+        ("InvalidAccessKeyId", Kind::Config, "the access key is not known there; check AWS_ACCESS_KEY_ID"),
+        ("SignatureDoesNotMatch", Kind::Config, "the secret does not fit the access key; check AWS_SECRET_ACCESS_KEY"),
+        ("AccessDenied", Kind::Config, "access was refused; check the credentials and the rights of that key"),
+        ("403 Forbidden", Kind::Config, "access was refused; check the credentials and the rights of that key"),
+        ("NoSuchBucket", Kind::Config, "the bucket does not exist"),
+        ("Missing region", Kind::Config, "no region is set; set AWS_REGION"),
+        ("error sending request", Kind::Unavailable, "the server does not answer"),
+        ("Connection refused", Kind::Unavailable, "the server does not answer"),
+        ("169.254.169.254", Kind::Config, "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ];
+    TEXTS.iter().find(|(needle, _, _)| text.contains(needle)).map(|(_, kind, remedy)| (*kind, *remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_found_however_deep_it_is_wrapped() {
+        let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let store = ObjectStoreError::Generic { store: "LocalFileSystem", source: Box::new(io) };
+        let error = classify_store("could not write shop.bronze.orders", store);
+        assert_eq!(error.kind(), Kind::Unavailable);
+        assert!(error.message().contains("the disk is full"), "{}", error.message());
+    }
+
+    #[test]
+    fn wrong_credentials_are_the_users_to_mend() {
+        let source = "<Code>SignatureDoesNotMatch</Code>".into();
+        let error = classify_store("could not list s3://b/p", ObjectStoreError::Generic { store: "S3", source });
+        assert_eq!(error.kind(), Kind::Config);
+    }
+}

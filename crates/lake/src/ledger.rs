@@ -1,0 +1,282 @@
+//! Rolls quarantine and system tables forward from the records of commits.
+//!
+//! A table's commit decides; what is written here only repeats it elsewhere, under the same number, so doing it twice or
+//! after a crash changes nothing. Every start first finishes what is missing.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringViewBuilder, TimestampMicrosecondBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use deltalake::kernel::Action;
+use stage::{Checkpoint, Error, OffsetRange, Result, TableName};
+
+use crate::commit::{Commit, Operation};
+use crate::open::Lake;
+use crate::record::{IngestedFile, Record};
+use crate::table::{Table, record_of};
+
+/// The system tables of a pipeline.
+pub const SYSTEM_TABLES: [&str; 3] = ["files", "quality", "events"];
+
+/// The folder below a table in which long lists are staged; readers of Delta ignore names that start with `_`.
+const MANIFEST_FOLDER: &str = "_medallion";
+
+/// Commits to the quarantine table what commits of `table` staged there and what is not there yet.
+///
+/// # Errors
+/// When the storage fails; the next start finishes it then.
+pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> Result<()> {
+    let Some((version, record)) = table.record() else { return Ok(()) };
+    let newest = if record.quarantine.is_empty() { record.earlier_quarantine } else { Some(*version) };
+    let Some(newest) = newest else { return Ok(()) };
+    let position = position_of(table)?;
+    let mut quarantine = lake.open(&table.name().quarantine()).await?;
+    let done = quarantine.position(&position).await?;
+    for version in done.max(0) as u64..=newest {
+        let Some(actions) = table.actions(version).await? else { continue };
+        let Some(record) = record_of(&actions).filter(|record| !record.quarantine.is_empty()) else { continue };
+        let from = quarantine.position(&position).await?;
+        let commit = Commit {
+            operation: Operation::Append,
+            schema: schema.clone(),
+            partition_by: Vec::new(),
+            properties: Default::default(),
+            add: record.quarantine.clone(),
+            remove: Vec::new(),
+            range: Some(OffsetRange {
+                from: Checkpoint::of(&position, from),
+                to: Checkpoint::of(&position, version as i64 + 1),
+            }),
+            record: Record { run: record.run.clone(), batch: record.batch, action: "quarantine".into(), ..Record::default() },
+        };
+        commit_once(&mut quarantine, commit, &position, version).await?;
+    }
+    Ok(())
+}
+
+/// Adds to the system tables of `pipeline` what the commits of `tables` tell and what is not there yet. Nothing is
+/// written when nothing is missing.
+///
+/// # Errors
+/// When the storage fails; the next call finishes it then.
+pub async fn roll_system(lake: &Lake, pipeline: &str, tables: &[TableName]) -> Result<()> {
+    let Some(any) = tables.iter().find(|name| name.pipeline() == pipeline) else { return Ok(()) };
+    let opened = open_all(lake, tables.iter().filter(|name| name.pipeline() == pipeline)).await?;
+    let system = open_all(lake, SYSTEM_TABLES.iter().map(|table| any.system(table)).collect::<Vec<_>>().iter()).await?;
+    for (kind, mut target) in SYSTEM_TABLES.into_iter().zip(system) {
+        let mut rows = Rows::new(kind);
+        let mut from = Checkpoint::new();
+        let mut to = Checkpoint::new();
+        for table in &opened {
+            let Some(newest) = table.version() else { continue };
+            let position = position_of(table)?;
+            let done = target.position(&position).await?.max(0);
+            for version in done as u64..=newest {
+                if let Some(told) = tell(table, version).await? {
+                    rows.push(&told);
+                }
+            }
+            if newest as i64 + 1 > done {
+                from.set(&position, done);
+                to.set(&position, newest as i64 + 1);
+            }
+        }
+        if rows.count > 0 {
+            append(&mut target, rows, OffsetRange { from, to }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Files that commits of `table` read since version `from`, oldest first.
+///
+/// # Errors
+/// When the log or a manifest cannot be read.
+pub async fn files_since(table: &Table, from: u64) -> Result<Vec<IngestedFile>> {
+    let Some(newest) = table.version() else { return Ok(Vec::new()) };
+    let mut files = Vec::new();
+    for version in from..=newest {
+        if let Some(told) = tell(table, version).await? {
+            files.extend(told.record.files);
+        }
+    }
+    Ok(files)
+}
+
+/// The id under which a system or quarantine table notes how far it has read `table`.
+///
+/// # Errors
+/// [`stage::Kind::Bug`] when the table does not exist.
+pub fn position_of(table: &Table) -> Result<String> {
+    let id = table.id().ok_or_else(|| Error::bug(format!("{} has no identity before it exists", table.name())))?;
+    Ok(format!("table/{id}"))
+}
+
+/// Stages a long list of files beside the table and returns where it lies.
+///
+/// # Errors
+/// When the storage fails.
+pub async fn stage_manifest(table: &Table, files: &[IngestedFile]) -> Result<String> {
+    let path = format!("{MANIFEST_FOLDER}/{}.json", uuid::Uuid::new_v4());
+    let bytes = serde_json::to_vec(files).map_err(|error| Error::bug("could not write a manifest").with_source(error))?;
+    let store = table.inner.log_store().object_store(None);
+    object_store::ObjectStoreExt::put(store.as_ref(), &object_store::path::Path::from(path.as_str()), bytes.into())
+        .await
+        .map_err(|error| crate::classify_store(&format!("could not stage the files read into {}", table.name()), error))?;
+    Ok(path)
+}
+
+struct Told {
+    table: String,
+    version: u64,
+    timestamp: i64,
+    record: Record,
+}
+
+/// The record of one commit, with a manifest read in.
+async fn tell(table: &Table, version: u64) -> Result<Option<Told>> {
+    let Some(actions) = table.actions(version).await? else { return Ok(None) };
+    let Some(mut record) = record_of(&actions) else { return Ok(None) };
+    let timestamp = actions.iter().find_map(|action| match action {
+        Action::CommitInfo(info) => info.timestamp,
+        _ => None,
+    });
+    if let Some(manifest) = &record.manifest {
+        let store = table.inner.log_store().object_store(None);
+        let doing = format!("could not read the list of files of {} version {version}", table.name());
+        let path = object_store::path::Path::from(manifest.as_str());
+        let got = object_store::ObjectStoreExt::get(store.as_ref(), &path)
+            .await
+            .map_err(|error| crate::classify_store(&doing, error))?;
+        let bytes = got.bytes().await.map_err(|error| crate::classify_store(&doing, error))?;
+        record.files = serde_json::from_slice(&bytes).map_err(|error| Error::data(doing).with_source(error))?;
+    }
+    Ok(Some(Told { table: table.name().to_string(), version, timestamp: timestamp.unwrap_or_default(), record }))
+}
+
+async fn open_all<'a>(lake: &Lake, names: impl Iterator<Item = &'a TableName>) -> Result<Vec<Table>> {
+    futures::future::try_join_all(names.map(|name| lake.open(name))).await
+}
+
+async fn append(target: &mut Table, rows: Rows, range: OffsetRange) -> Result<()> {
+    let schema = rows.schema();
+    let batch = rows.finish()?;
+    let mut writer = target.writer(schema.clone(), &[]);
+    writer.write(&batch).await?;
+    let commit = Commit {
+        operation: Operation::Append,
+        schema,
+        partition_by: Vec::new(),
+        properties: Default::default(),
+        add: writer.close().await?,
+        remove: Vec::new(),
+        range: Some(range),
+        record: Record { action: "roll_forward".into(), ..Record::default() },
+    };
+    match target.commit(commit).await {
+        // Another process rolled the same commits forward; its rows are ours.
+        Err(error) if error.kind() == stage::Kind::Conflict => Ok(()),
+        other => other.map(|_| ()),
+    }
+}
+
+/// Commits unless another process did the same in the meantime.
+async fn commit_once(target: &mut Table, commit: Commit, position: &str, version: u64) -> Result<()> {
+    match target.commit(commit).await {
+        Err(error) if error.kind() == stage::Kind::Conflict => {
+            target.refresh().await?;
+            if target.position(position).await? > version as i64 { Ok(()) } else { Err(error) }
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+/// Rows of one system table on their way.
+struct Rows {
+    kind: &'static str,
+    count: usize,
+    texts: Vec<StringViewBuilder>,
+    numbers: Vec<Int64Builder>,
+    times: TimestampMicrosecondBuilder,
+}
+
+/// Text columns, number columns of each system table; a time `at` ends each.
+fn columns(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
+    match kind {
+        "files" => (&["table", "run", "source", "path", "etag"], &["version", "batch", "size", "rows"]),
+        "quality" => (&["table", "run", "rule", "on_fail"], &["version", "batch", "checked", "failed"]),
+        _ => (
+            &["table", "run", "action", "reason"],
+            &["version", "batch", "rows_read", "rows_written", "rows_quarantined", "rows_dropped"],
+        ),
+    }
+}
+
+impl Rows {
+    fn new(kind: &'static str) -> Rows {
+        let (texts, numbers) = columns(kind);
+        Rows {
+            kind,
+            count: 0,
+            texts: texts.iter().map(|_| StringViewBuilder::new()).collect(),
+            numbers: numbers.iter().map(|_| Int64Builder::new()).collect(),
+            times: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
+        }
+    }
+
+    fn schema(&self) -> SchemaRef {
+        let (texts, numbers) = columns(self.kind);
+        let texts = texts.iter().map(|name| Field::new(*name, DataType::Utf8View, true));
+        let numbers = numbers.iter().map(|name| Field::new(*name, DataType::Int64, true));
+        let at = Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
+        Arc::new(Schema::new(texts.chain(numbers).chain([at]).collect::<Vec<_>>()))
+    }
+
+    fn push(&mut self, told: &Told) {
+        let record = &told.record;
+        let version = told.version as i64;
+        match self.kind {
+            "files" => {
+                for file in &record.files {
+                    let texts = [&told.table, &record.run, &file.source, &file.path, &file.etag];
+                    self.row(told.timestamp, &texts, &[version, record.batch, file.size as i64, file.rows as i64]);
+                }
+            }
+            "quality" => {
+                for rule in &record.rules {
+                    let texts = [&told.table, &record.run, &rule.rule, &rule.on_fail];
+                    let numbers = [version, record.batch, rule.checked as i64, rule.failed as i64];
+                    self.row(told.timestamp, &texts, &numbers);
+                }
+            }
+            _ => {
+                let texts = [&told.table, &record.run, &record.action, &record.reason];
+                let counts = [record.rows_read, record.rows_written, record.rows_quarantined, record.rows_dropped];
+                let mut numbers = vec![version, record.batch];
+                numbers.extend(counts.map(|count| count as i64));
+                self.row(told.timestamp, &texts, &numbers);
+            }
+        }
+    }
+
+    fn row(&mut self, timestamp_millis: i64, texts: &[&String], numbers: &[i64]) {
+        for (builder, text) in self.texts.iter_mut().zip(texts) {
+            builder.append_value(text);
+        }
+        for (builder, number) in self.numbers.iter_mut().zip(numbers) {
+            builder.append_value(*number);
+        }
+        self.times.append_value(timestamp_millis.saturating_mul(1000));
+        self.count += 1;
+    }
+
+    fn finish(mut self) -> Result<RecordBatch> {
+        let schema = self.schema();
+        let texts = self.texts.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef);
+        let numbers = self.numbers.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef);
+        let mut arrays: Vec<ArrayRef> = texts.chain(numbers).collect();
+        arrays.push(Arc::new(self.times.finish()));
+        RecordBatch::try_new(schema, arrays)
+            .map_err(|error| Error::bug(format!("could not make rows of system.{}", self.kind)).with_source(error))
+    }
+}

@@ -1,0 +1,82 @@
+//! What a commit tells about itself, under `medallion` in its commit info.
+//!
+//! The record is atomic with the rows. Quarantine, `system.files`, `system.quality` and `system.events` are made from it
+//! afterwards, so none of them can disagree with the table for long.
+
+use std::collections::BTreeMap;
+
+use deltalake::kernel::Add;
+use serde::{Deserialize, Serialize};
+use stage::Checkpoint;
+
+/// The key of the record in the commit info.
+pub(crate) const KEY: &str = "medallion";
+
+/// What one commit did and why.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// Names this commit; a writer that lost the answer to its request finds itself by it.
+    pub id: String,
+    /// The run this belongs to.
+    pub run: String,
+    /// Number of the batch, counted by each table from 1.
+    pub batch: i64,
+    /// What was done: append, unique_key, merge, overwrite, refresh.
+    pub action: String,
+    /// Why it was done this way, for people.
+    pub reason: String,
+    /// Every position of the table after this commit. The same positions stand in `txn` actions; here they can be read
+    /// at once.
+    pub positions: Checkpoint,
+    /// Rows read from upstream.
+    pub rows_read: u64,
+    /// Rows this commit added.
+    pub rows_written: u64,
+    /// Rows kept in quarantine.
+    pub rows_quarantined: u64,
+    /// Rows left out on purpose.
+    pub rows_dropped: u64,
+    /// How each expectation fared.
+    pub rules: Vec<RuleOutcome>,
+    /// Files read, unless there are too many to stand here.
+    pub files: Vec<IngestedFile>,
+    /// Where the list of files read is staged when it is long, relative to the table.
+    pub manifest: Option<String>,
+    /// Quarantine files staged beside the table, to be committed there.
+    pub quarantine: Vec<Add>,
+    /// The newest version before this one that staged quarantine files.
+    pub earlier_quarantine: Option<u64>,
+    /// The versions of other tables that were read.
+    pub reads: BTreeMap<String, u64>,
+    /// A fingerprint of the spec and SQL that made these rows.
+    pub fingerprint: Option<String>,
+}
+
+/// How one expectation fared in one batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleOutcome {
+    /// The rule's name.
+    pub rule: String,
+    /// What happens to rows that violate it.
+    pub on_fail: String,
+    /// Rows checked.
+    pub checked: u64,
+    /// Rows that violated it.
+    pub failed: u64,
+}
+
+/// One file that was read, and what identifies its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestedFile {
+    /// The source's own name, the same as in the position id.
+    pub source: String,
+    /// The file, below the source's path.
+    pub path: String,
+    /// The etag on S3; size and modification time on a local disk.
+    pub etag: String,
+    /// Bytes as stored.
+    pub size: u64,
+    /// Rows read from it, quarantined ones included.
+    pub rows: u64,
+}

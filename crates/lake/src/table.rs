@@ -1,0 +1,201 @@
+//! One opened table: its snapshot, its positions, its files.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::kernel::{Add, EagerSnapshot};
+use deltalake::logstore::{LogStoreRef, get_actions};
+use deltalake::{DeltaTable, kernel::Action};
+use futures::TryStreamExt as _;
+use stage::{Checkpoint, Error, Result, TableName};
+use url::Url;
+
+use crate::error::classify_delta;
+use crate::record::{KEY, Record};
+use crate::schema::in_flight;
+use crate::writer::Writer;
+
+/// How many commits of other programs may lie above our newest one before positions are read from `txn` actions.
+const RECORD_SEARCH_DEPTH: u64 = 256;
+
+/// A table at one version. Positions are read once, at opening, and kept.
+#[derive(Debug)]
+pub struct Table {
+    pub(crate) name: TableName,
+    pub(crate) inner: DeltaTable,
+    /// The newest commit that carries a record, with its version.
+    pub(crate) record: Option<(u64, Record)>,
+}
+
+impl Table {
+    pub(crate) async fn open(name: TableName, log_store: LogStoreRef) -> Result<Table> {
+        let mut table = Table { name, inner: DeltaTable::new(log_store), record: None };
+        table.refresh().await?;
+        Ok(table)
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &TableName {
+        &self.name
+    }
+
+    /// The folder of the table.
+    pub fn url(&self) -> &Url {
+        self.inner.table_url()
+    }
+
+    /// Moves to the newest version.
+    ///
+    /// # Errors
+    /// When the storage does not answer or the log cannot be read.
+    pub async fn refresh(&mut self) -> Result<()> {
+        let before = self.version();
+        if before.is_none() {
+            let exists = self.inner.verify_deltatable_existence().await.map_err(|error| self.failed("open", error))?;
+            if !exists {
+                return Ok(());
+            }
+        }
+        self.inner.update_incremental(None).await.map_err(|error| self.failed("open", error))?;
+        if self.version() != before {
+            self.record = self.newest_record().await?;
+        }
+        Ok(())
+    }
+
+    /// The version, or `None` while the table does not exist.
+    pub fn version(&self) -> Option<u64> {
+        self.inner.version()
+    }
+
+    /// The identity of the table, which a table created anew does not share.
+    pub fn id(&self) -> Option<String> {
+        self.state().map(|state| state.metadata().id().to_owned())
+    }
+
+    /// The columns in the types rows travel in, or `None` while the table does not exist.
+    pub fn schema(&self) -> Option<SchemaRef> {
+        self.state().map(|state| in_flight(&state.arrow_schema()))
+    }
+
+    /// The columns the table is partitioned by.
+    pub fn partition_columns(&self) -> Vec<String> {
+        self.state().map(|state| state.metadata().partition_columns().to_vec()).unwrap_or_default()
+    }
+
+    /// A property of the table, such as `delta.appendOnly`.
+    pub fn property(&self, key: &str) -> Option<String> {
+        self.state().and_then(|state| state.metadata().configuration().get(key).cloned())
+    }
+
+    /// The newest record with its version.
+    pub fn record(&self) -> Option<&(u64, Record)> {
+        self.record.as_ref()
+    }
+
+    /// All positions, as the newest record tells them.
+    pub fn positions(&self) -> Checkpoint {
+        self.record.as_ref().map(|(_, record)| record.positions.clone()).unwrap_or_default()
+    }
+
+    /// The next position of `id`; 0 when it was never read.
+    ///
+    /// The newest record answers; when its commit was cleaned from the log, the `txn` actions do.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn position(&self, id: &str) -> Result<i64> {
+        if let Some((_, record)) = &self.record {
+            return Ok(record.positions.next(id));
+        }
+        let Some(state) = self.state() else { return Ok(0) };
+        let position = state
+            .transaction_version(self.inner.log_store().as_ref(), id)
+            .await
+            .map_err(|error| self.failed("read the positions of", error))?;
+        Ok(position.unwrap_or(0))
+    }
+
+    /// Every file of this version.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    #[expect(deprecated, reason = "the library offers no other way to whole Add actions, which commits need")]
+    pub async fn files(&self) -> Result<Vec<Add>> {
+        let Some(state) = self.state() else { return Ok(Vec::new()) };
+        state
+            .file_views(self.inner.log_store().as_ref(), None)
+            .map_ok(|view| view.add_action())
+            .try_collect()
+            .await
+            .map_err(|error| self.failed("list the files of", error))
+    }
+
+    /// What the commit of `version` did, or `None` when the log no longer holds it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn actions(&self, version: u64) -> Result<Option<Vec<Action>>> {
+        let log_store = self.inner.log_store();
+        let bytes =
+            log_store.read_commit_entry(version).await.map_err(|error| self.failed("read the log of", error))?;
+        match bytes {
+            None => Ok(None),
+            Some(bytes) => get_actions(version, &bytes).map(Some).map_err(|error| self.failed("read the log of", error)),
+        }
+    }
+
+    /// A writer of staged files with the given columns.
+    pub fn writer(&self, schema: SchemaRef, partition_by: &[String]) -> Writer {
+        Writer::new(self.name.to_string(), &self.inner.log_store(), schema, partition_by)
+    }
+
+    /// The table at this version, for DataFusion.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Data`] when the table does not exist or uses features that cannot be read.
+    pub async fn provider(&self) -> Result<Arc<dyn TableProvider>> {
+        let Some(state) = self.state() else {
+            return Err(Error::data(format!("{} does not exist yet; run the task that fills it first", self.name)));
+        };
+        let scan = self
+            .inner
+            .table_provider()
+            .with_eager_snapshot(state.clone())
+            .build()
+            .await
+            .map_err(|error| Error::data(format!("could not read {}", self.name)).with_source(error))?;
+        Ok(Arc::new(scan))
+    }
+
+    pub(crate) fn state(&self) -> Option<&EagerSnapshot> {
+        self.inner.snapshot().ok().map(|state| state.snapshot())
+    }
+
+    pub(crate) fn failed(&self, doing: &str, error: deltalake::DeltaTableError) -> Error {
+        classify_delta(&format!("could not {doing} {}", self.name), error)
+    }
+
+    /// Looks for the newest record from the newest commit backwards: commits of other programs carry none.
+    async fn newest_record(&self) -> Result<Option<(u64, Record)>> {
+        let Some(newest) = self.version() else { return Ok(None) };
+        for version in (newest.saturating_sub(RECORD_SEARCH_DEPTH)..=newest).rev() {
+            let Some(actions) = self.actions(version).await? else { return Ok(None) };
+            if let Some(record) = record_of(&actions) {
+                return Ok(Some((version, record)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The record among the actions of a commit.
+pub(crate) fn record_of(actions: &[Action]) -> Option<Record> {
+    actions.iter().find_map(|action| match action {
+        Action::CommitInfo(info) => {
+            info.info.get(KEY).and_then(|value| serde_json::from_value::<Record>(value.clone()).ok())
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,89 @@
+//! Record batches into staged Parquet files.
+//!
+//! Files lie in the table's folder but nobody sees them until their [`Add`] actions are committed; those of a batch that
+//! fails stay behind as orphans, which vacuum removes.
+
+use std::num::NonZeroU64;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use delta_kernel::table_properties::DataSkippingNumIndexedCols;
+use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
+use deltalake::kernel::Add;
+use deltalake::logstore::LogStoreRef;
+use parquet::basic::Compression;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use stage::Result;
+
+use crate::error::classify_delta;
+
+/// Bytes after which a file is closed and the next one begun.
+const TARGET_FILE_SIZE: u64 = 128 << 20;
+/// Rows in a row group: enough to compress well, few enough to bound what a reader holds.
+const ROW_GROUP_ROWS: usize = 256 * 1024;
+/// Columns that get statistics, in order.
+const INDEXED_COLUMNS: u64 = 32;
+
+/// Writes rows of one schema into files of one table. Several writers may write at the same time.
+pub struct Writer {
+    table: String,
+    inner: DeltaWriter,
+    schema: SchemaRef,
+    rows: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(table: String, log_store: &LogStoreRef, schema: SchemaRef, partition_by: &[String]) -> Writer {
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .build();
+        let config = WriterConfig::new(
+            schema.clone(),
+            partition_by.to_vec(),
+            Some(properties),
+            NonZeroU64::new(TARGET_FILE_SIZE),
+            Some(ROW_GROUP_ROWS),
+            DataSkippingNumIndexedCols::NumColumns(INDEXED_COLUMNS),
+            None,
+        );
+        Writer { table, inner: DeltaWriter::new(log_store.object_store(None), config), schema, rows: 0 }
+    }
+
+    /// The columns every batch must have.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows written so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Writes a batch. It must have exactly the writer's schema.
+    ///
+    /// # Errors
+    /// When the storage fails; the files written so far are orphans then.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.rows += batch.num_rows() as u64;
+        self.inner
+            .write(batch)
+            .await
+            .map_err(|error| classify_delta(&format!("could not write rows of {}", self.table), error))
+    }
+
+    /// Finishes the files and returns the actions that make them part of the table.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn close(self) -> Result<Vec<Add>> {
+        self.inner
+            .close()
+            .await
+            .map_err(|error| classify_delta(&format!("could not finish the files of {}", self.table), error))
+    }
+}
