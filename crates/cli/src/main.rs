@@ -1,1 +1,3 @@
+//! The `medallion` binary.
+
 fn main() {}

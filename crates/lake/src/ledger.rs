@@ -161,7 +161,7 @@ async fn open_all<'a>(lake: &Lake, names: impl Iterator<Item = &'a TableName>) -
 async fn append(target: &mut Table, rows: Rows, range: OffsetRange) -> Result<()> {
     let schema = rows.schema();
     let batch = rows.finish()?;
-    let mut writer = target.writer(schema.clone(), &[]);
+    let mut writer = target.staging().writer(schema.clone(), &[]);
     writer.write(&batch).await?;
     let commit = Commit {
         operation: Operation::Append,

@@ -7,7 +7,8 @@ use delta_kernel::engine::arrow_conversion::TryIntoKernel as _;
 use delta_kernel::schema::StructType;
 use stage::{Error, Result};
 
-/// The Arrow schema in the types rows travel in: strings as views, plain lists, no dictionaries.
+/// The Arrow schema in the types rows travel in: strings as views, plain lists, no dictionaries, and no unsigned numbers,
+/// which Delta lacks.
 pub fn in_flight(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(in_flight_field).collect::<Fields>()))
 }
@@ -20,6 +21,11 @@ fn in_flight_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
         DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 | DataType::UInt64 => DataType::Int64,
+        DataType::Float16 => DataType::Float32,
+        DataType::Null => DataType::Utf8View,
         DataType::Dictionary(_, value) => in_flight_type(value),
         DataType::List(item) | DataType::LargeList(item) => {
             DataType::List(Arc::new(Field::new("element", in_flight_type(item.data_type()), true)))

@@ -14,7 +14,7 @@ use url::Url;
 use crate::error::classify_delta;
 use crate::record::{KEY, Record};
 use crate::schema::in_flight;
-use crate::writer::Writer;
+use crate::writer::Staging;
 
 /// How many commits of other programs may lie above our newest one before positions are read from `txn` actions.
 const RECORD_SEARCH_DEPTH: u64 = 256;
@@ -146,9 +146,9 @@ impl Table {
         }
     }
 
-    /// A writer of staged files with the given columns.
-    pub fn writer(&self, schema: SchemaRef, partition_by: &[String]) -> Writer {
-        Writer::new(self.name.to_string(), &self.inner.log_store(), schema, partition_by)
+    /// The place where files of the table are staged.
+    pub fn staging(&self) -> Staging {
+        Staging { table: self.name.to_string(), log_store: self.inner.log_store() }
     }
 
     /// The table at this version, for DataFusion.

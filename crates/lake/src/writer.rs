@@ -24,6 +24,31 @@ const ROW_GROUP_ROWS: usize = 256 * 1024;
 /// Columns that get statistics, in order.
 const INDEXED_COLUMNS: u64 = 32;
 
+/// Where files of one table are staged. Cheap to clone, so that several tasks can write at the same time.
+#[derive(Debug, Clone)]
+pub struct Staging {
+    pub(crate) table: String,
+    pub(crate) log_store: LogStoreRef,
+}
+
+impl Staging {
+    /// A writer of files with the given columns.
+    pub fn writer(&self, schema: SchemaRef, partition_by: &[String]) -> Writer {
+        Writer::new(self.table.clone(), &self.log_store, schema, partition_by)
+    }
+
+    /// Removes staged files that will not be committed. Failures are left to vacuum.
+    pub async fn discard(&self, files: &[Add]) {
+        let store = self.log_store.object_store(None);
+        for file in files {
+            let path = object_store::path::Path::from_url_path(&file.path).unwrap_or_default();
+            if let Err(error) = object_store::ObjectStoreExt::delete(store.as_ref(), &path).await {
+                tracing::debug!(table = %self.table, file = %file.path, %error, "could not remove a staged file");
+            }
+        }
+    }
+}
+
 /// Writes rows of one schema into files of one table. Several writers may write at the same time.
 pub struct Writer {
     table: String,
@@ -33,7 +58,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(table: String, log_store: &LogStoreRef, schema: SchemaRef, partition_by: &[String]) -> Writer {
+    fn new(table: String, log_store: &LogStoreRef, schema: SchemaRef, partition_by: &[String]) -> Writer {
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_statistics_enabled(EnabledStatistics::Chunk)

@@ -1,3 +1,21 @@
-//! quality
+//! Whether rows are good: expectations checked on rows in flight, and what becomes of the rows that fail.
+//!
+//! [`compile`] turns expectations into a [`Validator`] for one schema. The validator computes masks, one bit per row and
+//! rule, and a [`Verdict`] says from them which rows stay. Rows are only copied when some have to go, and only those that
+//! go to [`quarantine`] are ever written as JSON.
 
+pub mod counts;
+pub mod quarantine;
 pub mod spec;
+
+mod check;
+mod compile;
+mod gate;
+mod rules;
+mod verdict;
+
+pub use check::check;
+pub use compile::{Validator, compile};
+pub use counts::RuleCount;
+pub use gate::{Checker, Gate, GateOptions, PARSE_RULE, Passed};
+pub use verdict::{Verdict, Violated, Violation, judge};

@@ -1,1 +1,39 @@
-//! sql
+//! SQL over tables: one engine per process, sessions per query, plans that are checked before they run.
+//!
+//! Every SQL text of a user is one SELECT in one dialect (DataFusion's) with case-sensitive names. Tables are handed in
+//! as providers; this crate does not know where they rest.
+
+mod blame;
+mod boolean;
+mod carry;
+mod classify;
+mod engine;
+mod execute;
+mod flow;
+mod functions;
+mod plan;
+mod problem;
+mod references;
+mod rows;
+mod scope;
+mod select;
+#[cfg(test)]
+mod testing;
+mod text;
+
+pub use datafusion::catalog::TableProvider;
+pub use datafusion::logical_expr::LogicalPlan;
+pub use datafusion::prelude::SessionContext;
+
+pub use boolean::{Predicate, boolean};
+pub use carry::carry_columns;
+pub use classify::classify;
+pub use engine::{Engine, EngineOptions};
+pub use execute::{collect, execute, explain};
+pub use flow::{RowStream, flow, one_of_each, read};
+pub use plan::{output_schema, plan, shape};
+pub use problem::SqlProblem;
+pub use references::{fingerprint, references};
+pub use rows::{RowFunction, RowStep, stepped};
+pub use scope::needs_other_rows;
+pub use select::select;

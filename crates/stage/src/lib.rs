@@ -35,3 +35,19 @@ pub trait Stage: Send {
     /// trying again, everything else is not. After an error nothing of the batch is visible.
     fn advance<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<Progress>>;
 }
+
+/// Something wrong in a spec. The loader knows the file and finds line and column by `at`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where in the spec: keys and indices joined by `/`, such as `expect/0/not_null/1`. Empty for the whole file.
+    pub at: String,
+    /// What is wrong, what was expected, and the nearest known name if there is one.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem at a place in the spec.
+    pub fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
+        Problem { at: at.into(), message: message.into() }
+    }
+}

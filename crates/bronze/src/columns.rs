@@ -1,0 +1,110 @@
+//! The columns bronze adds to every row: parts of the path, and where the row came from.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
+use frame::types::timestamp;
+use stage::{Error, Result};
+
+/// The file or partition a row came from.
+pub const SOURCE: &str = "_source";
+/// The line, ordinal or offset of a row in its source.
+pub const POSITION: &str = "_position";
+/// When the row was ingested.
+pub const INGESTED_AT: &str = "_ingested_at";
+/// The batch the row came with.
+pub const BATCH: &str = "_batch";
+/// What did not fit the schema, as a JSON object.
+pub const RESCUED: &str = "_rescued_data";
+
+/// The system columns, in the order in which they stand after the data.
+pub fn system_fields() -> Vec<FieldRef> {
+    let field = |name: &str, data_type: DataType| Arc::new(Field::new(name, data_type, true));
+    vec![
+        field(SOURCE, DataType::Utf8View),
+        field(POSITION, DataType::Int64),
+        field(INGESTED_AT, timestamp()),
+        field(BATCH, DataType::Int64),
+        field(RESCUED, DataType::Utf8View),
+    ]
+}
+
+/// Whether a column is one that bronze adds.
+pub fn is_system(name: &str) -> bool {
+    [SOURCE, POSITION, INGESTED_AT, BATCH, RESCUED].contains(&name)
+}
+
+/// What is added to the rows of one batch.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    /// The columns made from parts of the path, with their types.
+    pub path_fields: Vec<FieldRef>,
+    /// The batch.
+    pub batch: i64,
+    /// The time of the batch.
+    pub now: DateTime<Utc>,
+}
+
+impl Columns {
+    /// The whole schema of the table, for data of the given schema.
+    pub fn table_schema(&self, data: &Schema) -> SchemaRef {
+        let fields = data.fields().iter().cloned().chain(self.path_fields.iter().cloned()).chain(system_fields());
+        Arc::new(Schema::new(fields.collect::<Vec<FieldRef>>()))
+    }
+
+    /// The decoded rows of one file with every column of the table. `decoded` ends with position and rescued data.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Data`] when a part of the path does not fit the type its column was given.
+    pub fn complete(&self, decoded: &RecordBatch, source: &str, path: &[(String, String)]) -> Result<RecordBatch> {
+        let rows = decoded.num_rows();
+        let schema = decoded.schema();
+        let data: Vec<usize> = (0..schema.fields().len()).filter(|index| !is_system(schema.field(*index).name())).collect();
+        let mut arrays: Vec<ArrayRef> = data.iter().map(|index| decoded.column(*index).clone()).collect();
+        for field in &self.path_fields {
+            arrays.push(path_array(field, path, rows, source)?);
+        }
+        let column = |name: &str| {
+            decoded.column_by_name(name).cloned().ok_or_else(|| Error::bug(format!("decoded rows have no `{name}`")))
+        };
+        arrays.push(repeated(source, rows));
+        arrays.push(column(POSITION)?);
+        let ingested = TimestampMicrosecondArray::from_value(self.now.timestamp_micros(), rows).with_timezone("UTC");
+        arrays.push(Arc::new(ingested));
+        arrays.push(Arc::new(Int64Array::from_value(self.batch, rows)));
+        arrays.push(column(RESCUED)?);
+        let data_fields: Vec<FieldRef> = data.iter().map(|index| schema.fields()[*index].clone()).collect();
+        RecordBatch::try_new(self.table_schema(&Schema::new(data_fields)), arrays)
+            .map_err(|error| Error::bug("could not add the system columns").with_source(error))
+    }
+}
+
+fn path_array(field: &FieldRef, path: &[(String, String)], rows: usize, source: &str) -> Result<ArrayRef> {
+    let Some((_, value)) = path.iter().find(|(key, _)| key == field.name()) else {
+        return Ok(new_null_array(field.data_type(), rows));
+    };
+    if value == "__HIVE_DEFAULT_PARTITION__" {
+        return Ok(new_null_array(field.data_type(), rows));
+    }
+    let text = repeated(value, rows);
+    if field.data_type() == &DataType::Utf8View {
+        return Ok(text);
+    }
+    let options = arrow::compute::CastOptions { safe: false, ..Default::default() };
+    cast(&text.slice(0, 0), field.data_type())
+        .and_then(|_| arrow::compute::cast_with_options(&text, field.data_type(), &options))
+        .map_err(|error| {
+            let name = field.name();
+            let wanted = frame::types::type_name(field.data_type());
+            Error::data(format!("`{name}={value}` in the path of {source} is not a {wanted}; change [schema] {name}"))
+                .with_source(error)
+        })
+}
+
+/// One text for every row. All views share its bytes.
+fn repeated(text: &str, rows: usize) -> ArrayRef {
+    Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(text, rows)))
+}

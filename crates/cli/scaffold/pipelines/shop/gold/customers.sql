@@ -1,0 +1,3 @@
+SELECT customer, COUNT(*) AS orders, SUM(amount) AS spent, MAX(ordered_at) AS last_order
+FROM silver.orders
+GROUP BY customer

@@ -1,0 +1,238 @@
+//! What can be said of the tables and workflows of a project from their files alone: names, modes, cycles.
+
+use std::collections::BTreeSet;
+
+use frame::spec::SchemaSpec;
+use silver::spec::{SilverSpec, WriteSpec};
+use stage::{Layer, Problem, TableName};
+use workflow::Body;
+
+use super::files::Files;
+use super::finding::line_and_column;
+use super::graph::{cycles, written_by};
+use super::nearest::hint;
+use super::{Definition, Finding, Project, SqlText, Table};
+
+/// The columns that bronze adds to what landed.
+pub(crate) const SYSTEM_COLUMNS: [&str; 5] = ["_source", "_position", "_ingested_at", "_batch", "_rescued_data"];
+
+/// The tables at `<pipeline>.system`.
+const SYSTEM_TABLES: [&str; 3] = ["files", "quality", "events"];
+
+/// Checks every table of the project.
+pub(crate) fn check_tables(project: &Project, files: &Files, findings: &mut Vec<Finding>) {
+    for table in project.tables.values() {
+        let problems = match &table.definition {
+            Definition::Bronze(spec) => check_bronze(&spec.schema, &spec.source),
+            Definition::Silver { spec, from, sql } => check_silver(project, files, spec, from, sql.as_ref(), table),
+            Definition::Gold { spec, .. } => check_gold(spec),
+        };
+        let shared = check_columns_once("partition_by", table.partition_by());
+        let all = problems.into_iter().chain(shared).chain(quality::check(table.expectations()));
+        findings.extend(all.map(|problem| table.document.locate(&problem)));
+        if let Some(sql) = table.sql() {
+            check_references(table, sql, files, findings);
+        }
+    }
+    for cycle in cycles(&project.tables) {
+        findings.extend(cycle_finding(project, &cycle));
+    }
+}
+
+/// Whether what a task names exists, and if not, why in words for the user.
+pub(crate) fn check_workflow_body(body: &Body, files: &Files) -> Result<(), String> {
+    match body {
+        Body::Bronze(table) | Body::Silver(table) | Body::Gold(table) | Body::Quality(table) => known(table, files),
+        Body::Pipeline { pipeline, layer, .. } => {
+            if !files.pipelines.contains(pipeline) {
+                let hint = hint(pipeline, files.pipelines.iter().map(String::as_str));
+                return Err(format!("there is no pipeline `{pipeline}`{hint}"));
+            }
+            let is_in = |name: &&TableName| name.pipeline() == pipeline && layer.is_none_or(|layer| name.layer() == layer);
+            if files.tables.keys().any(|name| is_in(&name)) {
+                return Ok(());
+            }
+            let layer = layer.map(|layer| format!("{layer} ")).unwrap_or_default();
+            Err(format!("the pipeline `{pipeline}` has no {layer}tables"))
+        }
+    }
+}
+
+fn check_bronze(schema: &SchemaSpec, source: &bronze::spec::SourceSpec) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = match frame::types::schema(schema) {
+        Ok(_) => Vec::new(),
+        Err(problems) => {
+            problems.into_iter().map(|problem| Problem::new(format!("schema/{}", problem.at), problem.message)).collect()
+        }
+    };
+    for name in schema.keys().filter(|name| SYSTEM_COLUMNS.contains(&name.as_str())) {
+        let message = format!("`{name}` is a column that bronze adds itself; give yours another name");
+        problems.push(Problem::new(format!("schema/{name}"), message));
+    }
+    let bronze::spec::SourceSpec::Files(files) = source;
+    if files.path.trim().is_empty() {
+        problems.push(Problem::new("source/files/path", "the path is empty; expected a folder or s3://bucket/prefix"));
+    }
+    let single = [("delimiter", &files.csv.delimiter), ("quote", &files.csv.quote)];
+    for (key, text) in single {
+        if text.len() != 1 {
+            let message = format!("expected one character of ASCII as the {key}, found `{text}`");
+            problems.push(Problem::new(format!("source/files/csv/{key}"), message));
+        }
+    }
+    for (key, number) in [("max_files", files.max_files), ("max_bytes", files.max_bytes)] {
+        if number == 0 {
+            problems.push(Problem::new(format!("source/files/{key}"), "expected at least 1, found 0"));
+        }
+    }
+    problems
+}
+
+fn check_silver(
+    project: &Project,
+    files: &Files,
+    spec: &SilverSpec,
+    from: &TableName,
+    sql: Option<&SqlText>,
+    table: &Table,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if from.layer() != Layer::Bronze && from.layer() != Layer::Silver {
+        let message = format!("a silver table is made from a bronze or silver table, and `{from}` is {}", from.layer());
+        problems.push(Problem::new("from", message));
+    } else if let Err(message) = known(from, files) {
+        problems.push(Problem::new("from", message));
+    } else if let Some(sql) = sql
+        && !table.named.contains(from)
+    {
+        let message = format!("{} does not read `{from}`, which `from` names; select from it there", sql.file);
+        problems.push(Problem::new("from", message));
+    }
+    if spec.write != WriteSpec::Overwrite
+        && let Some(Definition::Silver { spec: upstream, .. }) = project.tables.get(from).map(|table| &table.definition)
+        && let Some(mode) = changing_mode(&upstream.write)
+    {
+        let message = format!(
+            "`{from}` is written with {mode}, so its rows change and cannot be read as new ones; set write = \
+             \"overwrite\" here, read the table that `{from}` is made from, or name `{from}` in the SQL only"
+        );
+        problems.push(Problem::new("from", message));
+    }
+    problems.extend(check_write(&spec.write));
+    problems
+}
+
+fn changing_mode(write: &WriteSpec) -> Option<&'static str> {
+    match write {
+        WriteSpec::Merge(_) => Some("merge"),
+        WriteSpec::Overwrite => Some("overwrite"),
+        WriteSpec::Append | WriteSpec::UniqueKey(_) => None,
+    }
+}
+
+fn check_write(write: &WriteSpec) -> Vec<Problem> {
+    let (at, columns) = match write {
+        WriteSpec::UniqueKey(columns) => ("write/unique_key", columns),
+        WriteSpec::Merge(merge) => ("write/merge/keys", &merge.keys),
+        WriteSpec::Append | WriteSpec::Overwrite => return Vec::new(),
+    };
+    if columns.is_empty() {
+        return vec![Problem::new(at, "expected at least one column that names a row, found none")];
+    }
+    check_columns_once(at, columns)
+}
+
+fn check_gold(spec: &gold::spec::GoldSpec) -> Vec<Problem> {
+    let mut problems = check_columns_once("key", &spec.key);
+    if spec.materialized == gold::spec::Materialized::View && !spec.partition_by.is_empty() {
+        let message = "a view stores nothing, so it has no partitions; leave out `partition_by` or `materialized`";
+        problems.push(Problem::new("partition_by", message));
+    }
+    problems
+}
+
+fn check_columns_once(at: &str, columns: &[String]) -> Vec<Problem> {
+    let mut seen = BTreeSet::new();
+    let repeated = columns.iter().enumerate().filter(|(_, column)| !seen.insert(column.as_str()));
+    repeated
+        .map(|(index, column)| Problem::new(format!("{at}/{index}"), format!("the column `{column}` stands here twice")))
+        .collect()
+}
+
+/// Reports the tables that a SQL text names and that do not exist.
+fn check_references(table: &Table, sql: &SqlText, files: &Files, findings: &mut Vec<Finding>) {
+    for name in &table.named {
+        if let Err(message) = known(name, files) {
+            let (line, column) = line_and_column(&sql.text, place_in(&sql.text, name));
+            findings.push(Finding { file: sql.file.clone(), line, column, message });
+        }
+    }
+}
+
+/// Where a SQL text names a table first.
+fn place_in(sql: &str, name: &TableName) -> usize {
+    let full = name.to_string();
+    let short = format!("{}.{}", name.layer(), name.table());
+    let is_part = |one: char| one.is_ascii_alphanumeric() || one == '_';
+    let ends_there = |at: usize| !sql[at + short.len()..].starts_with(is_part);
+    let find = |text: &str| sql.match_indices(text).map(|(at, found)| at + found.len() - short.len()).find(|at| ends_there(*at));
+    find(&full).map(|at| at + short.len() - full.len()).or_else(|| find(&short)).unwrap_or(0)
+}
+
+/// Whether there is such a table, and if not, the nearest one.
+fn known(name: &TableName, files: &Files) -> Result<(), String> {
+    let exists = match (name.layer(), written_by(name)) {
+        (Layer::System, _) => {
+            if files.pipelines.contains(name.pipeline()) && !SYSTEM_TABLES.contains(&name.table()) {
+                let hint = hint(name.table(), SYSTEM_TABLES);
+                return Err(format!("there is no system table `{}`{hint}", name.table()));
+            }
+            files.pipelines.contains(name.pipeline())
+        }
+        (_, Some(writer)) => files.tables.contains_key(&writer),
+        (_, None) => false,
+    };
+    if exists {
+        return Ok(());
+    }
+    let names: Vec<String> = files.tables.keys().map(ToString::to_string).collect();
+    // A table of the same pipeline is nearer than one of the same name elsewhere.
+    let in_pipeline = names.iter().map(String::as_str).filter(|known| known.starts_with(&format!("{}.", name.pipeline())));
+    let mut near = hint(&name.to_string(), in_pipeline);
+    if near.is_empty() {
+        near = hint(&name.to_string(), names.iter().map(String::as_str));
+    }
+    Err(format!("there is no table `{name}`{near}"))
+}
+
+fn cycle_finding(project: &Project, cycle: &[&TableName]) -> Option<Finding> {
+    let first = project.tables.get(*cycle.first()?)?;
+    let next = cycle.get(1).or(cycle.first())?;
+    // The way is from the reader to what it reads, so rows flow the other way round.
+    let way: Vec<String> = cycle.iter().chain(cycle.first()).map(ToString::to_string).collect();
+    let message = format!("these tables read each other in a circle: {}; leave one of them out", way.join(" reads "));
+    match &first.definition {
+        Definition::Silver { from, .. } if from == *next => Some(first.document.locate(&Problem::new("from", message))),
+        _ => {
+            let sql = first.sql()?;
+            let (line, column) = line_and_column(&sql.text, place_in(&sql.text, next));
+            Some(Finding { file: sql.file.clone(), line, column, message })
+        }
+    }
+}
+
+/// Reports columns that a schema does not have. `at` is where the list of them stands.
+pub(crate) fn check_columns_exist<'a>(
+    at: &str,
+    columns: impl IntoIterator<Item = &'a String>,
+    known: &[&str],
+    remedy: &str,
+) -> Vec<Problem> {
+    let unknown = columns.into_iter().enumerate().filter(|(_, column)| !known.contains(&column.as_str()));
+    unknown
+        .map(|(index, column)| {
+            let hint = hint(column, known.iter().copied());
+            Problem::new(format!("{at}/{index}"), format!("there is no column `{column}`{hint}{remedy}"))
+        })
+        .collect()
+}

@@ -1,0 +1,200 @@
+//! Planning every SQL text against the schemas that are known, table by table in the order rows flow.
+//!
+//! A bronze table is known by its `[schema]`, a silver table by what its clean steps and its SQL make of that, a gold
+//! table by its SQL. Where a schema is not known, because it is inferred and nothing has landed yet, the tables below it
+//! have only been parsed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use frame::clean::Cleaner;
+use frame::spec::SchemaSpec;
+use frame::types::timestamp;
+use gold::spec::GoldSpec;
+use silver::spec::{SilverSpec, WriteSpec};
+use sql::{Engine, EngineOptions, SqlProblem};
+use stage::{Layer, Problem, Result, TableName};
+
+use super::check::{SYSTEM_COLUMNS, check_columns_exist};
+use super::finding::Finding;
+use super::{Definition, Project, SqlText, Table};
+
+/// Enough to plan with; nothing runs.
+const PLANNING_MEMORY: usize = 64 << 20;
+
+impl Project {
+    /// Plans every SQL text and binds every expectation, without reading a table.
+    ///
+    /// `known` are schemas of tables that exist, as rows have them in flight; they add to what is written in the specs
+    /// and may be empty.
+    ///
+    /// # Errors
+    /// When the SQL engine cannot be started; what is wrong with the project is a finding.
+    pub async fn check(&self, known: &BTreeMap<TableName, SchemaRef>) -> Result<Vec<Finding>> {
+        let options = EngineOptions { memory_bytes: PLANNING_MEMORY, spill_folder: None, threads: 1 };
+        let engine = Engine::new(options)?;
+        let mut planner = Planner { engine, known, schemas: BTreeMap::new(), findings: Vec::new() };
+        for table in self.order().into_iter().filter_map(|name| self.tables.get(name)) {
+            let schema = planner.output_of(table).await;
+            if let Some(schema) = schema {
+                planner.check_expectations(table, &schema);
+                planner.schemas.insert(table.name.clone(), schema);
+            }
+        }
+        planner.findings.sort();
+        planner.findings.dedup();
+        Ok(planner.findings)
+    }
+}
+
+struct Planner<'a> {
+    engine: Engine,
+    known: &'a BTreeMap<TableName, SchemaRef>,
+    /// The tables whose schema is known so far.
+    schemas: BTreeMap<TableName, SchemaRef>,
+    findings: Vec<Finding>,
+}
+
+impl Planner<'_> {
+    /// The columns of a table's rows, when they can be known and nothing is wrong.
+    async fn output_of(&mut self, table: &Table) -> Option<SchemaRef> {
+        match &table.definition {
+            Definition::Bronze(spec) => {
+                let schema = bronze_schema(&spec.schema, self.known.get(&table.name))?;
+                let remedy = "; columns that partition a bronze table are written in [schema]";
+                let problems = check_columns_exist("partition_by", &spec.partition_by, &names(&schema), remedy);
+                self.note(table, problems);
+                Some(schema)
+            }
+            Definition::Silver { spec, from, sql } => self.output_of_silver(table, spec, from, sql.as_ref()).await,
+            Definition::Gold { spec, sql } => self.output_of_gold(table, spec, sql).await,
+        }
+    }
+
+    async fn output_of_silver(
+        &mut self,
+        table: &Table,
+        spec: &SilverSpec,
+        from: &TableName,
+        sql: Option<&SqlText>,
+    ) -> Option<SchemaRef> {
+        let input = self.schemas.get(from)?;
+        let cleaned = match Cleaner::new(&spec.clean, input) {
+            Ok(cleaner) => cleaner.output(),
+            Err(problems) => {
+                self.note(table, problems);
+                return None;
+            }
+        };
+        let output = match sql {
+            Some(sql) => {
+                let row_wise = spec.write != WriteSpec::Overwrite;
+                self.planned(table, sql, Some((from, cleaned)), row_wise).await?
+            }
+            None => cleaned,
+        };
+        let columns = names(&output);
+        let mut problems = check_columns_exist("partition_by", &spec.partition_by, &columns, "");
+        match &spec.write {
+            WriteSpec::UniqueKey(keys) => problems.extend(check_columns_exist("write/unique_key", keys, &columns, "")),
+            WriteSpec::Merge(merge) => {
+                problems.extend(check_columns_exist("write/merge/keys", &merge.keys, &columns, ""));
+                let sequence = check_columns_exist("write/merge/sequence_by", [&merge.sequence_by], &columns, "");
+                problems.extend(sequence);
+                let condition = merge.delete_when.as_ref().map(|text| sql::boolean(&self.engine, &output, text));
+                if let Some(Err(problem)) = condition {
+                    let message =
+                        format!("{} (line {}, column {} of the SQL)", problem.message, problem.line, problem.column);
+                    problems.push(Problem::new("write/merge/delete_when", message));
+                }
+            }
+            WriteSpec::Append | WriteSpec::Overwrite => {}
+        }
+        self.note(table, problems);
+        Some(output)
+    }
+
+    async fn output_of_gold(&mut self, table: &Table, spec: &GoldSpec, sql: &SqlText) -> Option<SchemaRef> {
+        let output = self.planned(table, sql, None, false).await?;
+        let columns = names(&output);
+        let mut problems = check_columns_exist("partition_by", &spec.partition_by, &columns, "");
+        problems.extend(check_columns_exist("key", &spec.key, &columns, ""));
+        self.note(table, problems);
+        Some(output)
+    }
+
+    /// The columns that a SQL text results in; nothing when it reads a table whose columns are not known.
+    async fn planned(
+        &mut self,
+        table: &Table,
+        sql: &SqlText,
+        incremental: Option<(&TableName, SchemaRef)>,
+        row_wise: bool,
+    ) -> Option<SchemaRef> {
+        let mut tables = BTreeMap::new();
+        for name in &table.named {
+            let schema = match &incremental {
+                Some((from, cleaned)) if *from == name => cleaned.clone(),
+                _ => self.schema_of(name)?,
+            };
+            tables.insert(name.clone(), sql::shape(schema.as_ref().clone()));
+        }
+        let pipeline = table.name.pipeline();
+        let session = self.engine.session(pipeline);
+        let plan = match sql::plan(&session, pipeline, &sql.text, &tables).await {
+            Ok(plan) => plan,
+            Err(problem) => {
+                self.note_sql(sql, problem);
+                return None;
+            }
+        };
+        if row_wise {
+            self.check_row_wise(table, sql, &plan);
+        }
+        Some(sql::output_schema(&plan))
+    }
+
+    fn schema_of(&self, name: &TableName) -> Option<SchemaRef> {
+        match name.layer() {
+            Layer::Quarantine => Some(quality::quarantine::schema()),
+            Layer::System => self.known.get(name).cloned(),
+            Layer::Bronze | Layer::Silver | Layer::Gold => self.schemas.get(name).cloned(),
+        }
+    }
+
+    fn check_expectations(&mut self, table: &Table, schema: &Schema) {
+        if let Err(problems) = quality::compile(table.expectations(), schema, &self.engine) {
+            self.note(table, problems);
+        }
+    }
+
+    fn note(&mut self, table: &Table, problems: Vec<Problem>) {
+        self.findings.extend(problems.iter().map(|problem| table.document.locate(problem)));
+    }
+
+    fn note_sql(&mut self, sql: &SqlText, problem: SqlProblem) {
+        let SqlProblem { line, column, message, .. } = problem;
+        self.findings.push(Finding { file: sql.file.clone(), line, column, message });
+    }
+}
+
+fn names(schema: &Schema) -> Vec<&str> {
+    schema.fields().iter().map(|field| field.name().as_str()).collect()
+}
+
+/// The columns of a bronze table: those of its spec, then others that the table has, then those that bronze adds.
+fn bronze_schema(spec: &SchemaSpec, existing: Option<&SchemaRef>) -> Option<SchemaRef> {
+    if spec.is_empty() {
+        return existing.cloned();
+    }
+    let declared = frame::types::schema(spec).ok()?;
+    let mut fields: Vec<Arc<Field>> = declared.fields().iter().cloned().collect();
+    let is_new = |field: &&Arc<Field>| {
+        declared.field_with_name(field.name()).is_err() && !SYSTEM_COLUMNS.contains(&field.name().as_str())
+    };
+    fields.extend(existing.iter().flat_map(|schema| schema.fields().iter()).filter(is_new).cloned());
+    let types = [DataType::Utf8View, DataType::Int64, timestamp(), DataType::Int64, DataType::Utf8View];
+    fields.extend(SYSTEM_COLUMNS.iter().zip(types).map(|(name, kind)| Arc::new(Field::new(*name, kind, true))));
+    Some(Arc::new(Schema::new(fields)))
+}

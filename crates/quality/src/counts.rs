@@ -1,0 +1,50 @@
+//! How many rows violated which rule. Counts travel in commit metadata and end in `system.quality`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::OnFail;
+
+/// The violations of one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    /// The name of the rule.
+    pub rule: String,
+    /// What happened to the rows.
+    pub on_fail: OnFail,
+    /// How many rows violated it.
+    pub failed: u64,
+}
+
+/// Adds the counts of another batch; rules that were not there yet are appended.
+pub fn add(total: &mut Vec<RuleCount>, more: &[RuleCount]) {
+    for count in more {
+        match total.iter_mut().find(|known| known.rule == count.rule && known.on_fail == count.on_fail) {
+            Some(known) => known.failed += count.failed,
+            None => total.push(count.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(rule: &str, failed: u64) -> RuleCount {
+        RuleCount { rule: rule.to_owned(), on_fail: OnFail::Quarantine, failed }
+    }
+
+    #[test]
+    fn counts_of_the_same_rule_are_summed() {
+        let mut total = vec![count("a", 1)];
+        add(&mut total, &[count("b", 0), count("a", 2)]);
+        add(&mut total, &[count("b", 5)]);
+        assert_eq!(total, [count("a", 3), count("b", 5)]);
+    }
+
+    #[test]
+    fn counts_survive_being_written_as_json() {
+        let json = serde_json::to_string(&count("a", 3)).unwrap();
+        assert_eq!(json, r#"{"rule":"a","on_fail":"quarantine","failed":3}"#);
+        assert_eq!(serde_json::from_str::<RuleCount>(&json).unwrap(), count("a", 3));
+    }
+}

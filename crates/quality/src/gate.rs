@@ -1,0 +1,257 @@
+//! The gate every batch passes on its way into a table: checked before it is committed.
+//!
+//! One [`Gate`] stands before one batch of one table; each worker takes a [`Checker`] from it. Rows that stay are handed
+//! back, rows that fail are staged for quarantine, and the gate counts. Nothing is visible until the stage commits what
+//! [`Gate::close`] returns together with the rows.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use lake::{Add, Lake, RuleOutcome, Staging, Writer};
+use stage::{Error, Result, TableName};
+
+use crate::counts::{self, RuleCount};
+use crate::quarantine::{self, Origin, Unread};
+use crate::spec::{ExpectationSpec, OnFail};
+use crate::verdict::Violation;
+use crate::{Validator, compile};
+
+/// The name under which lines that did not parse are counted.
+pub const PARSE_RULE: &str = "parse";
+
+/// What is to be checked, and what the rows that fail are marked with.
+#[derive(Debug, Clone)]
+pub struct GateOptions {
+    /// The table the rows are meant for.
+    pub table: TableName,
+    /// What every row must fulfil.
+    pub expectations: Vec<ExpectationSpec>,
+    /// The run.
+    pub run: String,
+    /// The batch.
+    pub batch: i64,
+    /// The time of the batch.
+    pub now: DateTime<Utc>,
+}
+
+/// The gate before one batch. Cheap to clone; all clones count together.
+#[derive(Clone)]
+pub struct Gate {
+    options: Arc<GateOptions>,
+    engine: sql::Engine,
+    quarantine: Staging,
+    writer: Arc<tokio::sync::Mutex<Option<Writer>>>,
+    tally: Arc<Mutex<Tally>>,
+}
+
+/// What a gate has counted.
+#[derive(Debug, Default, Clone)]
+struct Tally {
+    checked: u64,
+    quarantined: u64,
+    dropped: u64,
+    counts: Vec<RuleCount>,
+}
+
+/// What came of a batch at its gate.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// Staged quarantine files, to be named in the commit's record.
+    pub quarantine: Vec<Add>,
+    /// Rows that came to the gate, those that did not parse included.
+    pub rows_checked: u64,
+    /// Rows staged for quarantine.
+    pub rows_quarantined: u64,
+    /// Rows left out by `drop` rules.
+    pub rows_dropped: u64,
+    /// How each rule fared.
+    pub rules: Vec<RuleOutcome>,
+}
+
+impl Passed {
+    /// The rules that only warn and were violated.
+    pub fn warnings(&self) -> BTreeMap<String, u64> {
+        let warned = self.rules.iter().filter(|rule| rule.on_fail == on_fail_name(OnFail::Warn) && rule.failed > 0);
+        warned.map(|rule| (rule.rule.clone(), rule.failed)).collect()
+    }
+}
+
+impl Gate {
+    /// A gate before a batch. Rows that fail are staged in the quarantine table beside the table.
+    ///
+    /// # Errors
+    /// When the quarantine table cannot be opened.
+    pub async fn open(lake: &Lake, engine: &sql::Engine, options: GateOptions) -> Result<Gate> {
+        let quarantine = lake.open(&options.table.quarantine()).await?.staging();
+        Ok(Gate {
+            options: Arc::new(options),
+            engine: engine.clone(),
+            quarantine,
+            writer: Arc::default(),
+            tally: Arc::default(),
+        })
+    }
+
+    /// A checker for one worker. `hidden` columns tell where a row came from and are taken off the rows that stay.
+    pub fn checker(&self, hidden: Vec<String>) -> Checker {
+        Checker { gate: self.clone(), hidden, validator: None }
+    }
+
+    /// Stages text that did not become rows.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn put_aside_unread(&self, texts: &[Unread<'_>]) -> Result<()> {
+        if texts.is_empty() {
+            return Ok(());
+        }
+        self.stage(&quarantine::unread(texts, &self.origin())?).await?;
+        let failed = texts.len() as u64;
+        let mut tally = self.tally();
+        tally.checked += failed;
+        tally.quarantined += failed;
+        let count = RuleCount { rule: PARSE_RULE.to_owned(), on_fail: OnFail::Quarantine, failed };
+        counts::add(&mut tally.counts, &[count]);
+        Ok(())
+    }
+
+    /// Stages rows that failed before they came to a checker, such as casts that lost a value. `counts` says by which
+    /// rules.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn put_aside(&self, rows: &RecordBatch, violations: &[Violation], counted: &[RuleCount]) -> Result<()> {
+        if !violations.is_empty() {
+            self.stage(&quarantine::rows(rows, violations, &self.origin())?).await?;
+        }
+        let mut tally = self.tally();
+        tally.checked += violations.len() as u64;
+        tally.quarantined += violations.len() as u64;
+        counts::add(&mut tally.counts, counted);
+        Ok(())
+    }
+
+    /// Finishes the staged files and says what was counted. All checkers must be done.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn close(&self) -> Result<Passed> {
+        let writer = self.writer.lock().await.take();
+        let quarantine = match writer {
+            Some(writer) => writer.close().await?,
+            None => Vec::new(),
+        };
+        let tally = self.tally().clone();
+        let rules = tally.counts.iter().map(|count| RuleOutcome {
+            rule: count.rule.clone(),
+            on_fail: on_fail_name(count.on_fail).to_owned(),
+            checked: tally.checked,
+            failed: count.failed,
+        });
+        Ok(Passed {
+            quarantine,
+            rows_checked: tally.checked,
+            rows_quarantined: tally.quarantined,
+            rows_dropped: tally.dropped,
+            rules: rules.collect(),
+        })
+    }
+
+    async fn stage(&self, rows: &RecordBatch) -> Result<()> {
+        let mut writer = self.writer.lock().await;
+        let writer = writer.get_or_insert_with(|| self.quarantine.writer(quarantine::schema(), &[]));
+        writer.write(rows).await
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin { run: &self.options.run, at: self.options.now, batch: Some(self.options.batch) }
+    }
+
+    fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Checks batches for one worker. The rules are compiled anew only when the schema changes.
+pub struct Checker {
+    gate: Gate,
+    hidden: Vec<String>,
+    validator: Option<(SchemaRef, Validator)>,
+}
+
+impl Checker {
+    /// The rows that stay, without the hidden columns.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Quality`] when a rule that must hold was violated, [`stage::Kind::Config`] when a rule does not fit
+    /// the columns.
+    pub async fn check(&mut self, rows: RecordBatch) -> Result<RecordBatch> {
+        self.compile_for(&rows)?;
+        let Some((_, validator)) = &self.validator else { return Err(Error::bug("no rules were compiled")) };
+        let verdict = validator.validate(&rows, self.gate.options.now)?;
+        if verdict.is_refused() {
+            return Err(refusal(&self.gate.options.table, &verdict.refused));
+        }
+        if !verdict.quarantined.is_empty() {
+            self.gate.stage(&quarantine::rows(&rows, &verdict.quarantined, &self.gate.origin())?).await?;
+        }
+        {
+            let mut tally = self.gate.tally();
+            tally.checked += rows.num_rows() as u64;
+            tally.quarantined += verdict.quarantined.len() as u64;
+            tally.dropped += verdict.dropped;
+            counts::add(&mut tally.counts, &verdict.counts);
+        }
+        let kept = match &verdict.keep {
+            None => rows,
+            Some(keep) => filter_record_batch(&rows, keep)
+                .map_err(|error| Error::bug("could not filter checked rows").with_source(error))?,
+        };
+        self.without_hidden(kept)
+    }
+
+    fn compile_for(&mut self, rows: &RecordBatch) -> Result<()> {
+        let schema = rows.schema();
+        if self.validator.as_ref().is_some_and(|(known, _)| *known == schema) {
+            return Ok(());
+        }
+        let validator = compile(&self.gate.options.expectations, &schema, &self.gate.engine).map_err(|problems| {
+            let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+            let table = &self.gate.options.table;
+            Error::config(format!("the expectations of {table} do not fit its columns: {}", messages.join("; ")))
+        })?;
+        self.validator = Some((schema, validator));
+        Ok(())
+    }
+
+    fn without_hidden(&self, rows: RecordBatch) -> Result<RecordBatch> {
+        if self.hidden.is_empty() {
+            return Ok(rows);
+        }
+        let schema = rows.schema();
+        let shown: Vec<usize> =
+            (0..schema.fields().len()).filter(|index| !self.hidden.contains(schema.field(*index).name())).collect();
+        rows.project(&shown).map_err(|error| Error::bug("could not take off hidden columns").with_source(error))
+    }
+}
+
+fn refusal(table: &TableName, refused: &[(String, u64)]) -> Error {
+    let rules: Vec<String> = refused.iter().map(|(rule, rows)| format!("`{rule}` ({rows} rows)")).collect();
+    Error::quality(format!(
+        "the batch for {table} was refused and the table is as it was: violated {}",
+        rules.join(", ")
+    ))
+}
+
+fn on_fail_name(on_fail: OnFail) -> &'static str {
+    match on_fail {
+        OnFail::Warn => "warn",
+        OnFail::Drop => "drop",
+        OnFail::Quarantine => "quarantine",
+        OnFail::Fail => "fail",
+    }
+}

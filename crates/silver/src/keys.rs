@@ -1,0 +1,292 @@
+//! A set of row keys that stays within its memory.
+//!
+//! A unique key needs no order, so a key is a 128-bit hash in a set. When the set is full it is sorted into a run on
+//! disk and begun anew; keys that turn up in several runs are found by merging the runs afterwards.
+
+use std::collections::BinaryHeap;
+use std::cmp::Reverse;
+use std::fs::File;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use ::stage::{Error, Result};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::row::{RowConverter, SortField};
+use hashbrown::HashSet;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Sets that are locked one by one, so that workers rarely wait for each other.
+const SHARDS: usize = 64;
+/// Memory of one key in a set that has just grown.
+const BYTES_PER_KEY: usize = 40;
+
+/// Hashes the key columns of rows. Two nulls are the same value.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyHasher {
+    columns: Vec<String>,
+}
+
+impl KeyHasher {
+    pub(crate) fn new(columns: &[String]) -> KeyHasher {
+        KeyHasher { columns: columns.to_vec() }
+    }
+
+    /// One hash per row.
+    pub(crate) fn hash(&self, rows: &RecordBatch) -> Result<Vec<u128>> {
+        let columns: Vec<ArrayRef> = self
+            .columns
+            .iter()
+            .map(|name| {
+                rows.column_by_name(name).cloned().ok_or_else(|| {
+                    Error::config(format!("the key column `{name}` is not among the columns that are written"))
+                })
+            })
+            .collect::<Result<_>>()?;
+        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+        let failed = |error| Error::data("the key columns cannot be compared").with_source(error);
+        let converter = RowConverter::new(fields).map_err(failed)?;
+        let keys = converter.convert_columns(&columns).map_err(failed)?;
+        Ok(keys.iter().map(|key| xxh3_128(key.as_ref())).collect())
+    }
+}
+
+/// A hash is its own hash.
+#[derive(Debug, Default)]
+pub(crate) struct TakeLow(u64);
+
+impl Hasher for TakeLow {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the low half of a good hash is a good hash")]
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+type KeySet = HashSet<u128, BuildHasherDefault<TakeLow>>;
+
+/// The keys of one batch.
+#[derive(Debug)]
+pub(crate) struct BatchKeys {
+    /// Read-locked by inserts, write-locked while the sets are turned into a run.
+    turning: RwLock<()>,
+    shards: Vec<Mutex<KeySet>>,
+    runs: Mutex<Vec<File>>,
+    limit: usize,
+}
+
+/// Keys whose rows must go.
+#[derive(Debug, Default)]
+pub(crate) struct Duplicates {
+    /// Every row of these keys goes: the table has one already.
+    pub(crate) everywhere: KeySet,
+    /// All rows of these keys but the first go.
+    pub(crate) but_first: KeySet,
+}
+
+impl Duplicates {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.everywhere.is_empty() && self.but_first.is_empty()
+    }
+
+    /// Whether a file with these keys has to be looked at more closely.
+    pub(crate) fn touch(&self, keys: &[u128]) -> bool {
+        keys.iter().any(|key| self.everywhere.contains(key) || self.but_first.contains(key))
+    }
+
+    /// Which rows stay. `met` remembers the first row of each key over all files.
+    pub(crate) fn keep(&self, keys: &[u128], met: &mut KeySet) -> BooleanArray {
+        let stays = |key: &u128| {
+            !self.everywhere.contains(key) && (!self.but_first.contains(key) || met.insert(*key))
+        };
+        keys.iter().map(stays).map(Some).collect()
+    }
+
+    /// An empty memory for [`Duplicates::keep`].
+    pub(crate) fn nothing_met() -> KeySet {
+        KeySet::default()
+    }
+}
+
+impl BatchKeys {
+    /// Keys that use about `memory_bytes` at most.
+    pub(crate) fn new(memory_bytes: usize) -> BatchKeys {
+        BatchKeys {
+            turning: RwLock::new(()),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            runs: Mutex::default(),
+            limit: (memory_bytes / BYTES_PER_KEY / SHARDS).max(16),
+        }
+    }
+
+    /// Adds keys and says which of them were not there, as far as memory tells. Duplicates of earlier runs are found by
+    /// [`BatchKeys::repeated`].
+    pub(crate) fn insert(&self, keys: &[u128]) -> Result<BooleanArray> {
+        let mut is_full = false;
+        let mut new = Vec::with_capacity(keys.len());
+        {
+            let _reading = self.turning.read().unwrap_or_else(PoisonError::into_inner);
+            for key in keys {
+                let mut shard = self.shard(*key);
+                new.push(shard.insert(*key));
+                is_full |= shard.len() >= self.limit;
+            }
+        }
+        if is_full {
+            self.turn_into_run()?;
+        }
+        Ok(BooleanArray::from(new))
+    }
+
+    /// Keys that are in several runs: all but one of their rows must go.
+    pub(crate) fn repeated(&self) -> Result<KeySet> {
+        let mut repeated = KeySet::default();
+        if self.runs().is_empty() {
+            return Ok(repeated);
+        }
+        self.turn_into_run()?;
+        let runs = self.runs();
+        let mut readers = runs.iter().map(read_run).collect::<Result<Vec<_>>>()?;
+        let mut heads: BinaryHeap<Reverse<(u128, usize)>> = BinaryHeap::new();
+        for (number, reader) in readers.iter_mut().enumerate() {
+            heads.extend(next_key(reader)?.map(|key| Reverse((key, number))));
+        }
+        let mut last: Option<u128> = None;
+        while let Some(Reverse((key, number))) = heads.pop() {
+            if last == Some(key) {
+                repeated.insert(key);
+            }
+            last = Some(key);
+            heads.extend(next_key(&mut readers[number])?.map(|key| Reverse((key, number))));
+        }
+        Ok(repeated)
+    }
+
+    /// Which of some other keys this batch has.
+    pub(crate) fn shared_with(&self, others: &[u128], found: &mut KeySet) -> Result<()> {
+        if self.runs().is_empty() {
+            found.extend(others.iter().filter(|key| self.shard(**key).contains(*key)));
+            return Ok(());
+        }
+        self.turn_into_run()?;
+        let mut sorted = others.to_vec();
+        sorted.sort_unstable();
+        for run in self.runs().iter() {
+            let mut reader = read_run(run)?;
+            let mut rest = sorted.as_slice();
+            while let (Some(key), false) = (next_key(&mut reader)?, rest.is_empty()) {
+                rest = &rest[rest.partition_point(|other| *other < key)..];
+                if rest.first() == Some(&key) {
+                    found.insert(key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn turn_into_run(&self) -> Result<()> {
+        let _turning = self.turning.write().unwrap_or_else(PoisonError::into_inner);
+        let mut keys: Vec<u128> = Vec::new();
+        for shard in &self.shards {
+            // A set that is taken frees its memory before the sorted copy grows.
+            let taken = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
+            keys.extend(taken);
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        keys.sort_unstable();
+        let failed = |error: std::io::Error| {
+            Error::unavailable("could not spill keys to the temporary folder; free space there or set TMPDIR")
+                .with_source(error)
+        };
+        let mut writer = BufWriter::with_capacity(1 << 20, tempfile::tempfile().map_err(failed)?);
+        for key in &keys {
+            writer.write_all(&key.to_le_bytes()).map_err(failed)?;
+        }
+        let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+        self.runs().push(file);
+        Ok(())
+    }
+
+    fn shard(&self, key: u128) -> MutexGuard<'_, KeySet> {
+        // The high bits choose the shard, the low bits the place in it.
+        let number = (key >> 122) as usize % SHARDS;
+        self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runs(&self) -> MutexGuard<'_, Vec<File>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read_run(mut run: &File) -> Result<BufReader<&File>> {
+    run.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+    Ok(BufReader::with_capacity(1 << 16, run))
+}
+
+fn next_key(reader: &mut impl Read) -> Result<Option<u128>> {
+    let mut bytes = [0; 16];
+    match reader.read_exact(&mut bytes) {
+        Ok(()) => Ok(Some(u128::from_le_bytes(bytes))),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::unavailable("could not read spilled keys back").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet as StandardSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Spreads small numbers over all shards.
+    fn spread(number: u16) -> u128 {
+        xxh3_128(&number.to_le_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn one_row_of_each_key_stays_however_small_the_memory(
+            batches in prop::collection::vec(prop::collection::vec(0u16..300, 0..80), 0..12),
+            existing in prop::collection::vec(0u16..300, 0..50),
+            memory in prop::sample::select(vec![0usize, 1 << 20]),
+        ) {
+            let keys = BatchKeys { limit: if memory == 0 { 2 } else { 1 << 20 }, ..BatchKeys::new(memory) };
+            let mut staged: Vec<Vec<u128>> = Vec::new();
+            for batch in &batches {
+                let hashes: Vec<u128> = batch.iter().map(|number| spread(*number)).collect();
+                let new = keys.insert(&hashes).unwrap();
+                staged.push(hashes.iter().zip(new.iter()).filter(|(_, new)| *new == Some(true)).map(|(key, _)| *key).collect());
+            }
+            let existing: Vec<u128> = existing.iter().map(|number| spread(*number)).collect();
+            let mut duplicates = Duplicates { but_first: keys.repeated().unwrap(), ..Duplicates::default() };
+            keys.shared_with(&existing, &mut duplicates.everywhere).unwrap();
+            let mut met = Duplicates::nothing_met();
+            let mut kept: Vec<u128> = Vec::new();
+            for file in &staged {
+                let keep = duplicates.keep(file, &mut met);
+                kept.extend(file.iter().zip(keep.iter()).filter(|(_, keep)| *keep == Some(true)).map(|(key, _)| *key));
+            }
+            let wanted: StandardSet<u128> =
+                batches.iter().flatten().map(|number| spread(*number)).filter(|key| !existing.contains(key)).collect();
+            prop_assert_eq!(kept.len(), wanted.len());
+            prop_assert_eq!(kept.into_iter().collect::<StandardSet<_>>(), wanted);
+        }
+    }
+}

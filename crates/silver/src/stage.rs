@@ -1,0 +1,386 @@
+//! The silver stage: find the changes upstream, clean, query, validate, commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ::stage::{Checkpoint, Context, Error, OffsetRange, Progress, Result, Stage, TableName};
+use arrow::datatypes::SchemaRef;
+use frame::clean::Cleaner;
+use futures::future::BoxFuture;
+use lake::{Add, Changes, Commit, Lake, Operation, Record, Table, ledger};
+use quality::{Gate, GateOptions, Passed, quarantine};
+use sql::{Engine, LogicalPlan, SessionContext, TableProvider};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::clean_step::{CleanStep, Seen};
+use crate::keys::{BatchKeys, KeyHasher};
+use crate::merge::Merge;
+use crate::spec::{SilverSpec, WriteSpec};
+use crate::unique::Unique;
+use crate::work::{Staged, Work};
+
+/// Columns that tell where a row came from; they are carried to the gate even if the SQL does not select them.
+const ORIGIN: [&str; 2] = ["_source", "_position"];
+/// The part of the memory that keys may use.
+const MEMORY_FOR_KEYS: usize = 4;
+
+/// A silver table and what it is made from.
+pub struct Silver {
+    name: TableName,
+    from: TableName,
+    spec: SilverSpec,
+    sql: Option<String>,
+    lake: Lake,
+    engine: Engine,
+    memory_bytes: usize,
+}
+
+type Tables = BTreeMap<TableName, Arc<dyn TableProvider>>;
+
+/// What one advance reads.
+struct Reading {
+    upstream: Table,
+    changes: Changes,
+    /// The position id of the upstream table.
+    position: String,
+    from: i64,
+    replaces_all: bool,
+}
+
+/// The query over the changed rows.
+struct Query {
+    plan: LogicalPlan,
+    session: SessionContext,
+    /// The columns that are written.
+    schema: SchemaRef,
+    /// The columns that are written, and after them those that only tell where a row came from.
+    carried: SchemaRef,
+    hidden: Vec<String>,
+    seen: Arc<Seen>,
+    reads: BTreeMap<String, u64>,
+}
+
+/// Files that one commit adds and removes.
+struct Files {
+    operation: Operation,
+    added: Vec<Add>,
+    removed: Vec<Add>,
+    rows: u64,
+    duplicates: u64,
+    /// Staged files that were only a step on the way.
+    spent: Vec<Add>,
+}
+
+impl Silver {
+    /// The stage of one silver table, which reads `from` incrementally.
+    pub fn new(
+        name: TableName,
+        from: TableName,
+        spec: SilverSpec,
+        sql: Option<String>,
+        lake: Lake,
+        engine: Engine,
+        memory_bytes: usize,
+    ) -> Silver {
+        Silver { name, from, spec, sql, lake, engine, memory_bytes }
+    }
+
+    async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
+        let mut table = self.lake.open(&self.name).await?;
+        ledger::roll_quarantine(&self.lake, &table, &quarantine::schema()).await?;
+        let Some(reading) = self.next_reading(&table, context).await? else { return Ok(Progress::idle()) };
+        let query = self.plan(&reading).await?;
+        if self.is_unchanged(&table, &reading, &query, context) {
+            return Ok(Progress::idle());
+        }
+        let batch = table.record().map_or(0, |(_, record)| record.batch) + 1;
+        let gate = self.gate(context, batch).await?;
+        let keys = self.batch_keys();
+        let work = Work {
+            gate: gate.clone(),
+            hidden: query.hidden.clone(),
+            staging: table.staging(),
+            partition_by: self.spec.partition_by.clone(),
+            seen: query.seen.clone(),
+            keys: keys.clone(),
+            context: context.clone(),
+        };
+        let staged = work.run(sql::flow(&query.session, query.plan.clone(), &query.carried).await?).await?;
+        let files = self.settle(&table, &query, staged, keys.as_ref(), reading.replaces_all, context).await?;
+        let passed = gate.close().await?;
+        context.check()?;
+        self.commit(&mut table, reading, query, files, passed, batch, context).await
+    }
+
+    /// What is new upstream, or `None` when nothing is.
+    async fn next_reading(&self, table: &Table, context: &Context) -> Result<Option<Reading>> {
+        let upstream = self.lake.open(&self.from).await?;
+        if upstream.version().is_none() {
+            return Ok(None);
+        }
+        let position = ledger::position_of(&upstream)?;
+        let is_overwrite = self.spec.write == WriteSpec::Overwrite;
+        let replaces_all = context.full_refresh || is_overwrite;
+        let from = table.position(&position).await?;
+        if !replaces_all {
+            self.refuse_other_upstream(table, &position)?;
+        }
+        let changes = upstream.changes(if replaces_all { 0 } else { from as u64 }).await?;
+        if changes.rewritten.is_some_and(|_| !replaces_all) {
+            return Err(Error::data(format!(
+                "{} changed rows that {} has read already; run with --full-refresh, or set write = \"overwrite\"",
+                self.from, self.name
+            )));
+        }
+        let nothing_new = changes.next as i64 <= from || changes.added.is_empty();
+        if nothing_new && !replaces_all {
+            return Ok(None);
+        }
+        Ok(Some(Reading { upstream, changes, position, from, replaces_all }))
+    }
+
+    /// A table that stands at a position of another upstream must not be continued in silence.
+    fn refuse_other_upstream(&self, table: &Table, position: &str) -> Result<()> {
+        let positions = table.positions();
+        let other = positions.iter().find(|(id, _)| id.starts_with("table/") && *id != position);
+        match other {
+            Some(_) if positions.get(position).is_none() => Err(Error::data(format!(
+                "{} was created anew since {} last read it; run with --full-refresh",
+                self.from, self.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// An overwritten table whose upstream, look-ups and spec are as they were needs no new version.
+    fn is_unchanged(&self, table: &Table, reading: &Reading, query: &Query, context: &Context) -> bool {
+        if self.spec.write != WriteSpec::Overwrite || context.full_refresh {
+            return false;
+        }
+        let same_upstream = reading.changes.next as i64 == reading.from;
+        let Some((_, record)) = table.record() else { return false };
+        same_upstream && record.reads == query.reads && record.fingerprint == Some(self.fingerprint())
+    }
+
+    async fn plan(&self, reading: &Reading) -> Result<Query> {
+        let schema = reading.upstream.schema().ok_or_else(|| Error::bug("an opened table has no schema"))?;
+        let partition_by = reading.upstream.partition_columns();
+        let files = reading.upstream.scan(&reading.changes.added, &schema, &partition_by)?;
+        let origin: Vec<String> =
+            ORIGIN.iter().filter(|name| schema.field_with_name(name).is_ok()).map(|name| (*name).to_owned()).collect();
+        let cleaner = Cleaner::new(&self.spec.clean, &schema).map_err(|problems| self.clean_problem(&problems))?;
+        let seen = Arc::new(Seen::default());
+        let step = Arc::new(CleanStep::new(cleaner, origin.clone(), seen.clone()));
+        let changed = sql::stepped(files, step);
+        let session = self.engine.session(self.name.pipeline());
+        let changed = sql::one_of_each(&session, changed, &self.spec.clean.deduplicate, &ORIGIN)?;
+        let (tables, reads) = self.tables(changed).await?;
+        let all = format!("SELECT * FROM {}", self.from);
+        let text = self.sql.as_deref().unwrap_or(&all);
+        let plan = sql::plan(&session, self.name.pipeline(), text, &tables)
+            .await
+            .map_err(|problem| self.sql_problem(problem))?;
+        let schema = lake::in_flight(&sql::output_schema(&plan));
+        let is_row_wise = sql::needs_other_rows(&plan, &self.from).is_empty();
+        let is_hidden = |name: &&str| is_row_wise && schema.field_with_name(name).is_err();
+        let hidden: Vec<&str> = origin.iter().map(String::as_str).filter(is_hidden).collect();
+        let plan = sql::carry_columns(plan, &self.from, &hidden, "")?;
+        let carried = lake::in_flight(&sql::output_schema(&plan));
+        let hidden = hidden.into_iter().map(str::to_owned).collect();
+        Ok(Query { plan, session, schema, carried, hidden, seen, reads })
+    }
+
+    /// The tables of the SQL: the changed rows, and all others whole at their newest version.
+    async fn tables(&self, changed: Arc<dyn TableProvider>) -> Result<(Tables, BTreeMap<String, u64>)> {
+        let mut tables: Tables = BTreeMap::from([(self.from.clone(), changed)]);
+        let mut reads = BTreeMap::new();
+        let Some(text) = &self.sql else { return Ok((tables, reads)) };
+        let names = sql::references(text, self.name.pipeline())
+            .map_err(|problem| self.sql_problem(problem))?;
+        for name in names.into_iter().filter(|name| *name != self.from) {
+            let table = self.lake.open(&name).await?;
+            reads.insert(name.to_string(), table.version().unwrap_or_default());
+            tables.insert(name, table.provider().await?);
+        }
+        Ok((tables, reads))
+    }
+
+    fn sql_problem(&self, problem: sql::SqlProblem) -> Error {
+        Error::config(format!("the SQL of {}, line {}, column {}: {}", self.name, problem.line, problem.column, problem.message))
+    }
+
+    fn clean_problem(&self, problems: &[::stage::Problem]) -> Error {
+        let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        Error::config(format!("[clean] of {} does not fit {}: {}", self.name, self.from, messages.join("; ")))
+    }
+
+    async fn gate(&self, context: &Context, batch: i64) -> Result<Gate> {
+        let options = GateOptions {
+            table: self.name.clone(),
+            expectations: self.spec.expect.clone(),
+            run: context.run_id.clone(),
+            batch,
+            now: context.now(),
+        };
+        Gate::open(&self.lake, &self.engine, options).await
+    }
+
+    fn batch_keys(&self) -> Option<(KeyHasher, Arc<BatchKeys>)> {
+        match &self.spec.write {
+            WriteSpec::UniqueKey(columns) => {
+                let keys = BatchKeys::new(self.memory_bytes / MEMORY_FOR_KEYS);
+                Some((KeyHasher::new(columns), Arc::new(keys)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Decides by the write mode which files the commit adds and removes.
+    async fn settle(
+        &self,
+        table: &Table,
+        query: &Query,
+        staged: Staged,
+        keys: Option<&(KeyHasher, Arc<BatchKeys>)>,
+        replaces_all: bool,
+        context: &Context,
+    ) -> Result<Files> {
+        let plain = if replaces_all { Operation::Overwrite } else { Operation::Append };
+        match (&self.spec.write, keys) {
+            (WriteSpec::UniqueKey(columns), Some((_, keys))) => {
+                let unique = Unique {
+                    engine: &self.engine,
+                    table,
+                    schema: query.schema.clone(),
+                    partition_by: &self.spec.partition_by,
+                    keys: columns,
+                    context,
+                };
+                let against_table = !replaces_all && table.version().is_some();
+                let settled = unique.settle(staged, keys, against_table).await?;
+                let operation = if replaces_all { plain } else { Operation::AppendChecked };
+                Ok(Files::of(operation, settled))
+            }
+            (WriteSpec::Merge(spec), _) => {
+                let known = table.schema().filter(|_| !replaces_all);
+                let schema = match known {
+                    Some(known) => lake::union(&known, &query.schema)?,
+                    None => query.schema.clone(),
+                };
+                let partition_by = &self.spec.partition_by;
+                let merge = Merge { engine: &self.engine, table, schema, partition_by, spec, context };
+                let merged = merge.run(&staged, replaces_all).await?;
+                let operation = if replaces_all { plain } else { Operation::Rewrite };
+                Ok(Files {
+                    operation,
+                    added: merged.added,
+                    removed: merged.removed,
+                    rows: merged.rows,
+                    duplicates: 0,
+                    spent: staged.added,
+                })
+            }
+            _ => Ok(Files::of(plain, staged)),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the one place where everything of a batch comes together")]
+    async fn commit(
+        &self,
+        table: &mut Table,
+        reading: Reading,
+        query: Query,
+        files: Files,
+        passed: Passed,
+        batch: i64,
+        context: &Context,
+    ) -> Result<Progress> {
+        let rows_read = query.seen.rows();
+        let rows_written = files.rows;
+        // A join may make several rows of one, so what a filter left out is only known where rows did not multiply.
+        let filtered = rows_read.saturating_sub(passed.rows_checked);
+        let rows_dropped = passed.rows_dropped + files.duplicates + filtered;
+        let mut progress = Progress {
+            rows_read,
+            rows_written,
+            rows_quarantined: passed.rows_quarantined,
+            rows_dropped,
+            warnings: passed.warnings(),
+            ..Progress::default()
+        };
+        let record = Record {
+            run: context.run_id.clone(),
+            batch,
+            action: action(&self.spec.write, reading.replaces_all).to_owned(),
+            reason: format!("versions {} to {} of {}", reading.from, reading.changes.next - 1, self.from),
+            rows_read,
+            rows_written,
+            rows_quarantined: passed.rows_quarantined,
+            rows_dropped,
+            rules: passed.rules,
+            quarantine: passed.quarantine,
+            reads: query.reads,
+            fingerprint: Some(self.fingerprint()),
+            ..Record::default()
+        };
+        let range = OffsetRange {
+            from: Checkpoint::of(&reading.position, reading.from),
+            to: Checkpoint::of(&reading.position, reading.changes.next as i64),
+        };
+        let commit = Commit {
+            operation: files.operation,
+            schema: query.schema,
+            partition_by: self.spec.partition_by.clone(),
+            properties: BTreeMap::default(),
+            add: files.added,
+            remove: files.removed,
+            range: Some(range),
+            record,
+        };
+        let version = table.commit(commit).await?;
+        table.staging().discard(&files.spent).await;
+        progress.version = Some(version);
+        ledger::roll_quarantine(&self.lake, table, &quarantine::schema()).await?;
+        tracing::info!(table = %self.name, version, rows = rows_written, "committed");
+        Ok(progress)
+    }
+
+    fn fingerprint(&self) -> String {
+        let spec = serde_json::to_string(&self.spec).unwrap_or_default();
+        let text = self.sql.as_deref().and_then(|text| sql::fingerprint(text).ok()).unwrap_or_default();
+        format!("{:032x}", xxh3_128(format!("{spec}\n{text}").as_bytes()))
+    }
+}
+
+impl Files {
+    fn of(operation: Operation, staged: Staged) -> Files {
+        Files {
+            operation,
+            added: staged.added,
+            removed: Vec::new(),
+            rows: staged.rows,
+            duplicates: staged.duplicates,
+            spent: Vec::new(),
+        }
+    }
+}
+
+fn action(write: &WriteSpec, replaces_all: bool) -> &'static str {
+    match write {
+        _ if replaces_all => "overwrite",
+        WriteSpec::Append => "append",
+        WriteSpec::UniqueKey(_) => "unique_key",
+        WriteSpec::Merge(_) => "merge",
+        WriteSpec::Overwrite => "overwrite",
+    }
+}
+
+impl Stage for Silver {
+    fn table(&self) -> &TableName {
+        &self.name
+    }
+
+    fn advance<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<Progress>> {
+        Box::pin(self.advance_once(context))
+    }
+}

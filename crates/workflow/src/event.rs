@@ -1,0 +1,87 @@
+//! What a run tells while it goes on, so that somebody can draw it.
+
+use std::time::Duration;
+
+use stage::{Kind, Progress, TableName};
+
+use crate::state::ResultState;
+
+/// Something that happened in a run. The runner calls the function it was given for each; that function must not
+/// block, since the runner waits for it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The run has its number and is about to start its first tasks.
+    RunStarted {
+        /// The number in the history.
+        number: i64,
+        /// The name in commits.
+        run_id: String,
+        /// The workflow.
+        workflow: String,
+        /// How many tasks are selected.
+        tasks: usize,
+    },
+    /// The first attempt of a task starts.
+    TaskStarted {
+        /// The task.
+        task_key: String,
+    },
+    /// A stage of the task did one advance, an idle one included.
+    StageAdvanced {
+        /// The task.
+        task_key: String,
+        /// The table that was advanced.
+        table: TableName,
+        /// What this advance did.
+        progress: Progress,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A stage of the task failed. Other stages of the same wave go on.
+    StageFailed {
+        /// The task.
+        task_key: String,
+        /// The table that could not be advanced.
+        table: TableName,
+        /// The kind of the error.
+        kind: Kind,
+        /// The error and its causes on one line.
+        message: String,
+    },
+    /// An attempt ended without success.
+    AttemptFailed {
+        /// The task.
+        task_key: String,
+        /// The number of the attempt, counted from 0.
+        attempt_number: u32,
+        /// How it ended: failed, timed out or cancelled.
+        state: ResultState,
+        /// The kind of the error.
+        kind: Kind,
+        /// The error and its causes on one line.
+        message: String,
+        /// When the next attempt starts; `None` when it was the last.
+        will_retry_in: Option<Duration>,
+    },
+    /// A task ended, or will not start at all. Tasks that are not selected are not mentioned.
+    TaskEnded {
+        /// The task.
+        task_key: String,
+        /// How it ended.
+        state: ResultState,
+        /// What all of its attempts did together.
+        progress: Progress,
+        /// From the start of its first attempt to the end of the last; 0 when it never started.
+        seconds: f64,
+    },
+    /// The run ended.
+    RunEnded {
+        /// How it ended.
+        state: ResultState,
+        /// What all of its tasks did together.
+        progress: Progress,
+        /// How long it took.
+        seconds: f64,
+    },
+}

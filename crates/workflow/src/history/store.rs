@@ -1,0 +1,138 @@
+//! The SQLite file: how it is opened, what is in it, and what its errors mean.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use stage::{Error, Kind, Result};
+
+/// The layout of the tables below. A history of a later layout is refused rather than damaged.
+const LAYOUT: i64 = 1;
+
+/// Times are microseconds since 1970 in UTC. A state is NULL until its run, task or attempt has ended.
+const TABLES: &str = "
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    workflow TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    process INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    state TEXT,
+    error_kind TEXT,
+    error_message TEXT,
+    rows_read INTEGER NOT NULL DEFAULT 0,
+    rows_written INTEGER NOT NULL DEFAULT 0,
+    rows_quarantined INTEGER NOT NULL DEFAULT 0,
+    rows_dropped INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX runs_not_ended ON runs (number) WHERE state IS NULL;
+CREATE TABLE tasks (
+    run INTEGER NOT NULL REFERENCES runs (number),
+    position INTEGER NOT NULL,
+    task_key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (run, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE attempts (
+    run INTEGER NOT NULL REFERENCES runs (number),
+    task_key TEXT NOT NULL,
+    attempt_number INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    state TEXT,
+    error_kind TEXT,
+    error_message TEXT,
+    rows_read INTEGER NOT NULL DEFAULT 0,
+    rows_written INTEGER NOT NULL DEFAULT 0,
+    rows_quarantined INTEGER NOT NULL DEFAULT 0,
+    rows_dropped INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (run, task_key, attempt_number)
+) STRICT, WITHOUT ROWID;
+";
+
+/// How long to wait for other processes that write.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) fn open(path: &Path) -> Result<Connection> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let message = format!("could not create the folder of the run history, {}", folder.display());
+        Error::config(message).with_source(error)
+    })?;
+    let opened = prepared(path, folder).map_err(explained("open the run history"));
+    let (connection, layout) = opened.map_err(|error| error.context(format!("cannot use {}", path.display())))?;
+    if layout > LAYOUT {
+        let message = format!(
+            "the run history {} was written by a newer medallion (layout {layout}, this one knows {LAYOUT}); \
+             use that one, or move the file away",
+            path.display()
+        );
+        return Err(Error::config(message));
+    }
+    Ok(connection)
+}
+
+fn prepared(path: &Path, folder: &Path) -> rusqlite::Result<(Connection, i64)> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(PATIENCE)?;
+    let mut layout = layout_of(&connection)?;
+    if layout == 0 {
+        let _one_at_a_time = locked(folder);
+        layout = lay_out(&mut connection)?;
+    }
+    // A crash of the machine may lose the last runs from the history, never damage it; and nothing waits for the disk.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok((connection, layout))
+}
+
+/// SQLite does not wait for others while it changes the journal, so those who find a new file take turns. The system
+/// ends the turn with the file; where folders cannot be locked there are no turns.
+fn locked(folder: &Path) -> Option<File> {
+    let file = File::open(folder).ok()?;
+    file.lock().ok()?;
+    Some(file)
+}
+
+/// Makes the tables, unless somebody else did in the meantime.
+fn lay_out(connection: &mut Connection) -> rusqlite::Result<i64> {
+    let layout = layout_of(connection)?;
+    if layout > 0 {
+        return Ok(layout);
+    }
+    // Where the file system cannot share memory the journal stays as it is, which is slower and just as right.
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(TABLES)?;
+    transaction.pragma_update(None, "user_version", LAYOUT)?;
+    transaction.commit()?;
+    Ok(LAYOUT)
+}
+
+fn layout_of(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// An error of SQLite while doing something, in our kinds.
+pub(super) fn explained(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Error {
+    move |error| {
+        let kind = match error.sqlite_error_code() {
+            Some(
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::SystemIoFailure,
+            ) => Kind::Unavailable,
+            Some(
+                ErrorCode::CannotOpen
+                | ErrorCode::NotADatabase
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied,
+            ) => Kind::Config,
+            _ => Kind::Bug,
+        };
+        Error::new(kind, format!("could not {doing}")).with_source(error)
+    }
+}
