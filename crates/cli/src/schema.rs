@@ -50,7 +50,11 @@ mod tests {
                 std::fs::write(&file, text(&schema)).unwrap();
             }
             let written = std::fs::read_to_string(&file).unwrap_or_default();
-            assert!(written == text(&schema), "{} is not fresh; write it with MEDALLION_WRITE_SCHEMAS=1", file.display());
+            assert!(
+                written == text(&schema),
+                "{} is not fresh; write it with MEDALLION_WRITE_SCHEMAS=1",
+                file.display()
+            );
         }
     }
 

@@ -82,7 +82,10 @@ mod tests {
             inferred(Format::Csv, "a,b,c,d\n1,007,true,\n2.5,1,false,\nbroken\n", 10),
             "{ a = double, b = string, c = boolean }"
         );
-        assert_eq!(inferred(Format::Json, "[{\"a\":{\"b\":1}},\n {\"a\":{\"c\":\"x\"}}]", 10), "{ a = { b = long, c = string } }");
+        assert_eq!(
+            inferred(Format::Json, "[{\"a\":{\"b\":1}},\n {\"a\":{\"c\":\"x\"}}]", 10),
+            "{ a = { b = long, c = string } }"
+        );
     }
 
     #[test]

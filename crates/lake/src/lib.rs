@@ -33,5 +33,5 @@ pub use record::{IngestedFile, Record, RuleOutcome};
 pub use rolling::RollingWriter;
 pub use schema::{in_flight, union};
 pub use storage::{S3Settings, Storage};
-pub use table::Table;
+pub use table::{Table, VersionInfo};
 pub use writer::{Staging, Writer};

@@ -28,6 +28,19 @@ pub struct Table {
     pub(crate) record: Option<(u64, Record)>,
 }
 
+/// One version of a table and what made it.
+#[derive(Debug, Clone)]
+pub struct VersionInfo {
+    /// The version.
+    pub version: u64,
+    /// When it was committed, in milliseconds since 1970.
+    pub timestamp_millis: i64,
+    /// The operation as Delta names it.
+    pub operation: String,
+    /// What the commit tells, if it is one of ours.
+    pub record: Option<Record>,
+}
+
 impl Table {
     pub(crate) async fn open(name: TableName, log_store: LogStoreRef) -> Result<Table> {
         let mut table = Table { name, inner: DeltaTable::new(log_store), record: None };
@@ -144,6 +157,32 @@ impl Table {
             None => Ok(None),
             Some(bytes) => get_actions(version, &bytes).map(Some).map_err(|error| self.failed("read the log of", error)),
         }
+    }
+
+    /// The newest versions with what made them, newest first.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Data`] when the table does not exist; other kinds when the log cannot be read.
+    pub async fn history(&self, limit: usize) -> Result<Vec<VersionInfo>> {
+        let Some(newest) = self.version() else {
+            return Err(Error::data(format!("{} does not exist yet; run the task that fills it first", self.name)));
+        };
+        let mut versions = Vec::new();
+        for version in (0..=newest).rev().take(limit) {
+            let Some(actions) = self.actions(version).await? else { break };
+            let info = actions.iter().find_map(|action| match action {
+                Action::CommitInfo(info) => Some((info.timestamp, info.operation.clone())),
+                _ => None,
+            });
+            let (timestamp, operation) = info.unwrap_or_default();
+            versions.push(VersionInfo {
+                version,
+                timestamp_millis: timestamp.unwrap_or_default(),
+                operation: operation.unwrap_or_default(),
+                record: record_of(&actions),
+            });
+        }
+        Ok(versions)
     }
 
     /// The place where files of the table are staged.

@@ -8,12 +8,14 @@ pub mod counts;
 pub mod quarantine;
 pub mod spec;
 
+mod audit;
 mod check;
 mod compile;
 mod gate;
 mod rules;
 mod verdict;
 
+pub use audit::Audit;
 pub use check::check;
 pub use compile::{Validator, compile};
 pub use counts::RuleCount;

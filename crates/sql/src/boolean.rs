@@ -54,7 +54,8 @@ struct Planned {
 /// type, or anything that needs more than the row (a sub-query, an aggregate, a window).
 pub fn boolean(engine: &Engine, schema: &Schema, text: &str) -> Result<Predicate, SqlProblem> {
     let parsed = parse(text)?;
-    let all = DFSchema::try_from(schema.clone()).map_err(|error| SqlProblem::new(1, 1, text::plain(&error.to_string())))?;
+    let all =
+        DFSchema::try_from(schema.clone()).map_err(|error| SqlProblem::new(1, 1, text::plain(&error.to_string())))?;
     let known = Known { sql: text, pipeline: "", owner: "the columns", state: engine.state() };
     let problem = |error: DataFusionError| known.problem(&error);
     let unaliased = ast::ExprWithAlias { expr: parsed, alias: None };

@@ -216,7 +216,8 @@ mod tests {
         let plan = carry_columns(plan, &testing::name("shop.bronze.events"), &ORIGIN, prefix).unwrap();
         let rows = crate::collect(&session, plan).await.unwrap();
         let table = pretty_format_batches(&rows).unwrap().to_string();
-        let cells = |line: &str| line.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join(" ");
+        let cells =
+            |line: &str| line.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join(" ");
         let mut lines: Vec<String> = table.lines().filter(|line| line.starts_with('|')).map(cells).collect();
         lines[1..].sort();
         lines
@@ -224,7 +225,8 @@ mod tests {
 
     #[tokio::test]
     async fn through_a_projection_with_aliases_and_a_filter() {
-        let lines = carried("SELECT id AS number, amount * 2 AS twice FROM bronze.events AS e WHERE e.amount > 10", "").await;
+        let lines =
+            carried("SELECT id AS number, amount * 2 AS twice FROM bronze.events AS e WHERE e.amount > 10", "").await;
         assert_eq!(lines, ["number twice _source _position", "2 40 f1 2", "3 60 f2 1"]);
     }
 

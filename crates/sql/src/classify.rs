@@ -59,7 +59,10 @@ fn by_variant(error: &DataFusionError) -> (Kind, String) {
         }
         DataFusionError::ResourcesExhausted(what) => {
             let wanted = text::plain(what);
-            (Kind::Data, format!("the query needs more memory than it may use ({wanted}); raise `memory` in medallion.toml"))
+            (
+                Kind::Data,
+                format!("the query needs more memory than it may use ({wanted}); raise `memory` in medallion.toml"),
+            )
         }
         DataFusionError::SQL(..)
         | DataFusionError::SchemaError(..)
@@ -83,7 +86,9 @@ fn storage(error: &object_store::Error) -> (Kind, String) {
         // The log of the table names the file, so nobody but a hand or a too eager clean-up removed it.
         Store::NotFound { path, .. } => (
             Kind::Data,
-            format!("file {path} is missing, though the table lists it; somebody removed it: restore the file, or the table to an older version"),
+            format!(
+                "file {path} is missing, though the table lists it; somebody removed it: restore the file, or the table to an older version"
+            ),
         ),
         Store::PermissionDenied { path, .. } | Store::Unauthenticated { path, .. } => {
             (Kind::Config, format!("no permission to read {path}; check the credentials"))

@@ -59,7 +59,8 @@ impl Engine {
             .with_config(config(&options))
             .with_runtime_env(runtime)
             .build();
-        functions::register(&mut state).map_err(|error| Error::bug("could not register a function").with_source(error))?;
+        functions::register(&mut state)
+            .map_err(|error| Error::bug("could not register a function").with_source(error))?;
         Ok(Engine { template: Arc::new(state) })
     }
 

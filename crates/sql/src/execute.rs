@@ -128,7 +128,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_bad_value_is_the_data_s_fault() {
-        let error = rows(&testing::engine(), "SELECT CAST(user_key AS BIGINT) AS n FROM bronze.events").await.unwrap_err();
+        let error =
+            rows(&testing::engine(), "SELECT CAST(user_key AS BIGINT) AS n FROM bronze.events").await.unwrap_err();
         assert_eq!(error.kind(), stage::Kind::Data, "{}", error.chain());
     }
 

@@ -36,4 +36,4 @@ pub use problem::SqlProblem;
 pub use references::{fingerprint, references};
 pub use rows::{RowFunction, RowStep, stepped};
 pub use scope::needs_other_rows;
-pub use select::select;
+pub use select::{first_rows, select, view};

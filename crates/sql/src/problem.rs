@@ -61,7 +61,6 @@ impl From<SqlProblem> for stage::Error {
     }
 }
 
-
 /// The problem that a parser's error about `sql` means; its position is part of its text.
 pub(crate) fn of_parser(sql: &str, error: &ParserError) -> SqlProblem {
     let message = match error {
@@ -110,6 +109,7 @@ impl Known<'_> {
     pub(crate) fn is_placed(&self, error: &DataFusionError) -> bool {
         let mut diagnostic = None;
         let named = match root(error, &mut diagnostic) {
+            DataFusionError::Plan(message) if message.contains("have the same name") => true,
             DataFusionError::Plan(message) => self.stands(text::between(message, "unction '", "'").unwrap_or_default()),
             DataFusionError::SQL(..) | DataFusionError::SchemaError(..) => self.problem(error).column > 1,
             _ => false,
@@ -133,7 +133,12 @@ impl Known<'_> {
                 let message = format!("column `{}` is in more than one table; {remedy}", field.name());
                 self.somewhere(message, field.name())
             }
-            SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            SchemaError::DuplicateQualifiedField { qualifier, .. } => {
+                let named = self.shorten(&qualifier.to_string());
+                let message = format!("two tables are named `{named}`; give one of them an alias of its own");
+                self.somewhere(message, qualifier.table())
+            }
+            SchemaError::DuplicateUnqualifiedField { name } => {
                 let message = format!("two columns are named `{name}`; give one of them another name with AS");
                 self.somewhere(message, name)
             }
@@ -166,11 +171,14 @@ impl Known<'_> {
             return problem.with_nearest(&name.to_lowercase(), known.iter().map(String::as_str));
         }
         if message.contains("must appear in the GROUP BY clause") {
-            let column = text::between(message, "column \"", "\"").unwrap_or("?");
-            let name = column.rsplit('.').next().unwrap_or(column);
+            let quoted = text::between(message, "column \"", "\"").or_else(|| text::between(message, "\"", "\""));
+            let name = quoted.and_then(|column| column.rsplit('.').next()).unwrap_or_default();
             return self.somewhere(format!("column `{name}` must be in GROUP BY or inside an aggregate"), name);
         }
         if let Some(name) = text::between(message, "unction '", "'") {
+            if message.contains("' not found") {
+                return self.somewhere(format!("`{name}` is not a table function"), name);
+            }
             return self.somewhere(format!("`{name}` cannot take {}", arguments(message)), name);
         }
         if message.contains("have the same name") {
@@ -179,8 +187,7 @@ impl Known<'_> {
             return self.somewhere(twice, name);
         }
         let plain = self.shorten(&mismatch(message).unwrap_or_else(|| text::plain(message)));
-        let suspect = text::suspect(message);
-        self.somewhere(plain, suspect)
+        self.somewhere(plain, text::suspect(message))
     }
 
     fn function_names(&self) -> Vec<String> {

@@ -216,13 +216,17 @@ mod tests {
             SELECT r.*, (SELECT max(x) FROM gold.totals) FROM recent r
             JOIN other.silver.users u ON u.id = r.id
             WHERE r.id IN (SELECT id FROM bronze.ids UNION ALL SELECT id FROM bronze.more);";
-        let expected = ["other.silver.users", "shop.bronze.ids", "shop.bronze.more", "shop.silver.events", "shop.gold.totals"];
+        let expected =
+            ["other.silver.users", "shop.bronze.ids", "shop.bronze.more", "shop.silver.events", "shop.gold.totals"];
         assert_eq!(names(sql), expected);
     }
 
     #[test]
     fn a_with_part_hides_nothing_outside_its_query() {
-        assert_eq!(names("WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT * FROM n"), [""; 0]);
+        assert_eq!(
+            names("WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT * FROM n"),
+            [""; 0]
+        );
         let (line, column, message) = problem("SELECT * FROM (WITH t AS (SELECT 1) SELECT * FROM t) a, t");
         assert_eq!((line, column), (1, 57));
         assert_eq!(message, "`t` is not a table; write `layer.table`, such as `silver.t`");
@@ -243,7 +247,10 @@ mod tests {
 
     #[test]
     fn only_one_select_is_allowed() {
-        assert_eq!(problem("\n  DROP TABLE silver.events"), (2, 3, "only a SELECT is allowed here, found DROP".to_owned()));
+        assert_eq!(
+            problem("\n  DROP TABLE silver.events"),
+            (2, 3, "only a SELECT is allowed here, found DROP".to_owned())
+        );
         assert!(problem("INSERT INTO silver.a SELECT 1").2.contains("INSERT"));
         assert_eq!(problem("SELECT 1; SELECT 2").1, 11);
         assert_eq!(problem("  -- nothing\n").2, "expected a SELECT, found nothing");

@@ -119,9 +119,7 @@ fn asks_itself(plan: &LogicalPlan, from: &TableName) -> bool {
 
 /// Whether the plan reads the table anywhere, sub-queries included.
 fn mentions(plan: &LogicalPlan, from: &TableName) -> bool {
-    flows(plan, from)
-        || asks_itself(plan, from)
-        || plan.inputs().into_iter().any(|input| mentions(input, from))
+    flows(plan, from) || asks_itself(plan, from) || plan.inputs().into_iter().any(|input| mentions(input, from))
 }
 
 #[cfg(test)]
@@ -163,7 +161,10 @@ mod tests {
             ("SELECT id FROM bronze.events ORDER BY id LIMIT 3", "LIMIT"),
             ("SELECT user_key FROM bronze.events EXCEPT SELECT user_key FROM silver.users", "INTERSECT or EXCEPT"),
             ("SELECT user_key FROM silver.users INTERSECT SELECT user_key FROM bronze.events", "INTERSECT or EXCEPT"),
-            ("SELECT a.id FROM bronze.events a JOIN bronze.events b ON a.id = b.amount", "a join of the table with itself"),
+            (
+                "SELECT a.id FROM bronze.events a JOIN bronze.events b ON a.id = b.amount",
+                "a join of the table with itself",
+            ),
             (
                 "SELECT e.id, u.country FROM silver.users u LEFT JOIN bronze.events e ON u.user_key = e.user_key",
                 "an outer join that keeps rows of the other table",

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::datasource::ViewTable;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{ident, lit};
 use stage::Result;
 
@@ -26,4 +28,17 @@ pub async fn select(
     }
     let columns = columns.iter().map(|column| ident(*column)).collect::<Vec<_>>();
     rows.select(columns).map_err(classify)?.collect().await.map_err(classify)
+}
+
+/// The first rows of a query.
+///
+/// # Errors
+/// [`stage::Kind::Bug`] when the plan cannot be limited.
+pub fn first_rows(plan: LogicalPlan, count: usize) -> Result<LogicalPlan> {
+    LogicalPlanBuilder::from(plan).limit(0, Some(count)).and_then(LogicalPlanBuilder::build).map_err(classify)
+}
+
+/// A planned query as a table.
+pub fn view(plan: LogicalPlan) -> Arc<dyn TableProvider> {
+    Arc::new(ViewTable::new(plan, None))
 }

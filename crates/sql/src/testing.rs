@@ -40,7 +40,8 @@ pub(crate) fn tables() -> Tables {
 }
 
 fn table_of(columns: Vec<(&str, ArrayRef)>) -> Arc<dyn TableProvider> {
-    let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap();
+    let rows =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap();
     Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]]).unwrap())
 }
 

@@ -86,7 +86,8 @@ pub(crate) fn split_position(message: &str) -> (Option<(usize, usize)>, &str) {
 
 /// A message without what the library puts before it.
 pub(crate) fn without_prefix(message: &str) -> String {
-    let prefixes = ["Error during planning: ", "Execution error: ", "Internal error: ", "Schema error: ", "type_coercion"];
+    let prefixes =
+        ["Error during planning: ", "Execution error: ", "Internal error: ", "Schema error: ", "type_coercion"];
     let mut rest = message.trim();
     while let Some(shorter) = prefixes.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
         rest = shorter.trim_start_matches("caused by").trim();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use stage::{Context, Error, Kind, Progress, Result, Stage, TableName};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -49,14 +50,16 @@ pub(crate) async fn attempt(
         full_refresh: context.full_refresh || task.body().full_refresh(),
         ..context.clone()
     };
-    let work = Work { context: &context, task, rebuilt, surroundings, done: Mutex::default() };
-    let (stop, result) = stoppable(&context, deadline, work.waves()).await;
+    let patience_over = CancellationToken::new();
+    let done = Mutex::default();
+    let work = Work { context: &context, task, rebuilt, surroundings, done: &done, patience_over: &patience_over };
+    let (stop, result) = stoppable(&context, deadline, work.waves(), &patience_over).await;
     let own_limit = task.timeout().filter(|_| own_deadline == deadline);
     let (state, error) = match result {
         Ok(()) => (ResultState::Success, None),
         Err(error) => ended_with(error, stop, own_limit),
     };
-    Attempt { progress: work.done.into_inner().unwrap_or_else(PoisonError::into_inner), state, error }
+    Attempt { progress: done.into_inner().unwrap_or_else(PoisonError::into_inner), state, error }
 }
 
 /// Why an attempt was told to stop.
@@ -71,6 +74,7 @@ async fn stoppable(
     context: &Context,
     deadline: Option<Instant>,
     work: impl Future<Output = Result<()>>,
+    patience_over: &CancellationToken,
 ) -> (Option<Stop>, Result<()>) {
     let mut work = std::pin::pin!(work);
     let time_over = async {
@@ -95,11 +99,13 @@ async fn stoppable(
         return (stop, result);
     }
     context.cancellation.cancel();
-    let result = match tokio::time::timeout(STOPPING_TIME, work).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::stopped(format!("the work did not end within {STOPPING_TIME:?} and was dropped"))),
-    };
-    (stop, result)
+    if let Ok(result) = tokio::time::timeout(STOPPING_TIME, &mut work).await {
+        return (stop, result);
+    }
+    patience_over.cancel();
+    // Dropping takes effect when the stage next waits for something; one that never does cannot be stopped at all.
+    let result = tokio::time::timeout(STOPPING_TIME, work).await;
+    (stop, result.unwrap_or_else(|_| Err(Error::stopped("the work neither stopped nor could be dropped"))))
 }
 
 /// The state that an error means. One that came of being told to stop is the stop's doing; any other is a failure of
@@ -127,7 +133,9 @@ struct Work<'a> {
     task: &'a Task,
     rebuilt: &'a Rebuilt,
     surroundings: &'a Surroundings<'a>,
-    done: Mutex<Progress>,
+    done: &'a Mutex<Progress>,
+    /// Set when stages that were told to stop have not, and are to be dropped.
+    patience_over: &'a CancellationToken,
 }
 
 impl Work<'_> {
@@ -165,13 +173,13 @@ impl Work<'_> {
         loop {
             self.context.check()?;
             let started = Instant::now();
-            let (returned, result) = advance(stage, context.clone(), table).await?;
+            let (returned, result) = advance(stage, context.clone(), table, self.patience_over).await?;
             let progress = result?;
             if context.full_refresh {
                 lock(self.rebuilt).insert(table.clone());
                 context.full_refresh = false;
             }
-            lock(&self.done).add(&progress);
+            lock(self.done).add(&progress);
             let idle = progress.idle;
             self.tell(Event::StageAdvanced {
                 task_key: self.task.key().to_owned(),
@@ -211,15 +219,24 @@ async fn advance(
     mut stage: Box<dyn Stage>,
     context: Context,
     table: &TableName,
+    patience_over: &CancellationToken,
 ) -> Result<(Box<dyn Stage>, Result<Progress>)> {
     let work = async move {
         let result = stage.advance(&context).await;
         (stage, result)
     };
-    let handle = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
-    handle.await.map_err(|error| match error.try_into_panic() {
+    let mut handle = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
+    let ended = tokio::select! {
+        biased;
+        ended = &mut handle => ended,
+        () = patience_over.cancelled() => {
+            handle.abort();
+            handle.await
+        }
+    };
+    ended.map_err(|error| match error.try_into_panic() {
         Ok(panic) => Error::bug(format!("the stage of {table} panicked: {}", words(&*panic))),
-        Err(_) => Error::stopped(format!("the stage of {table} was dropped while the program was ending")),
+        Err(_) => Error::stopped(format!("the stage of {table} did not stop in {STOPPING_TIME:?} and was dropped")),
     })
 }
 

@@ -13,9 +13,6 @@ use super::graph::{cycles, written_by};
 use super::nearest::hint;
 use super::{Definition, Finding, Project, SqlText, Table};
 
-/// The columns that bronze adds to what landed.
-pub(crate) const SYSTEM_COLUMNS: [&str; 5] = ["_source", "_position", "_ingested_at", "_batch", "_rescued_data"];
-
 /// The tables at `<pipeline>.system`.
 const SYSTEM_TABLES: [&str; 3] = ["files", "quality", "events"];
 
@@ -48,7 +45,8 @@ pub(crate) fn check_workflow_body(body: &Body, files: &Files) -> Result<(), Stri
                 let hint = hint(pipeline, files.pipelines.iter().map(String::as_str));
                 return Err(format!("there is no pipeline `{pipeline}`{hint}"));
             }
-            let is_in = |name: &&TableName| name.pipeline() == pipeline && layer.is_none_or(|layer| name.layer() == layer);
+            let is_in =
+                |name: &&TableName| name.pipeline() == pipeline && layer.is_none_or(|layer| name.layer() == layer);
             if files.tables.keys().any(|name| is_in(&name)) {
                 return Ok(());
             }
@@ -61,11 +59,12 @@ pub(crate) fn check_workflow_body(body: &Body, files: &Files) -> Result<(), Stri
 fn check_bronze(schema: &SchemaSpec, source: &bronze::spec::SourceSpec) -> Vec<Problem> {
     let mut problems: Vec<Problem> = match frame::types::schema(schema) {
         Ok(_) => Vec::new(),
-        Err(problems) => {
-            problems.into_iter().map(|problem| Problem::new(format!("schema/{}", problem.at), problem.message)).collect()
-        }
+        Err(problems) => problems
+            .into_iter()
+            .map(|problem| Problem::new(format!("schema/{}", problem.at), problem.message))
+            .collect(),
     };
-    for name in schema.keys().filter(|name| SYSTEM_COLUMNS.contains(&name.as_str())) {
+    for name in schema.keys().filter(|name| bronze::is_system(name)) {
         let message = format!("`{name}` is a column that bronze adds itself; give yours another name");
         problems.push(Problem::new(format!("schema/{name}"), message));
     }
@@ -155,7 +154,9 @@ fn check_columns_once(at: &str, columns: &[String]) -> Vec<Problem> {
     let mut seen = BTreeSet::new();
     let repeated = columns.iter().enumerate().filter(|(_, column)| !seen.insert(column.as_str()));
     repeated
-        .map(|(index, column)| Problem::new(format!("{at}/{index}"), format!("the column `{column}` stands here twice")))
+        .map(|(index, column)| {
+            Problem::new(format!("{at}/{index}"), format!("the column `{column}` stands here twice"))
+        })
         .collect()
 }
 
@@ -175,7 +176,9 @@ fn place_in(sql: &str, name: &TableName) -> usize {
     let short = format!("{}.{}", name.layer(), name.table());
     let is_part = |one: char| one.is_ascii_alphanumeric() || one == '_';
     let ends_there = |at: usize| !sql[at + short.len()..].starts_with(is_part);
-    let find = |text: &str| sql.match_indices(text).map(|(at, found)| at + found.len() - short.len()).find(|at| ends_there(*at));
+    let find = |text: &str| {
+        sql.match_indices(text).map(|(at, found)| at + found.len() - short.len()).find(|at| ends_there(*at))
+    };
     find(&full).map(|at| at + short.len() - full.len()).or_else(|| find(&short)).unwrap_or(0)
 }
 
@@ -197,7 +200,8 @@ fn known(name: &TableName, files: &Files) -> Result<(), String> {
     }
     let names: Vec<String> = files.tables.keys().map(ToString::to_string).collect();
     // A table of the same pipeline is nearer than one of the same name elsewhere.
-    let in_pipeline = names.iter().map(String::as_str).filter(|known| known.starts_with(&format!("{}.", name.pipeline())));
+    let in_pipeline =
+        names.iter().map(String::as_str).filter(|known| known.starts_with(&format!("{}.", name.pipeline())));
     let mut near = hint(&name.to_string(), in_pipeline);
     if near.is_empty() {
         near = hint(&name.to_string(), names.iter().map(String::as_str));

@@ -197,11 +197,7 @@ fn finding_at(file: &str, text: &str, offset: usize, message: String) -> Finding
 fn table_node(table: &DeTable<'_>, span: Range<usize>) -> Node {
     let mut entries: Vec<Entry> = table
         .iter()
-        .map(|(key, value)| Entry {
-            key: key.get_ref().to_string(),
-            key_span: key.span(),
-            value: toml_node(value),
-        })
+        .map(|(key, value)| Entry { key: key.get_ref().to_string(), key_span: key.span(), value: toml_node(value) })
         .collect();
     // The order of columns is the order in the file, whatever the order of the parser's map.
     entries.sort_by_key(|entry| entry.key_span.start);
@@ -245,7 +241,8 @@ mod tests {
         (finding.line, finding.column)
     }
 
-    const TOML: &str = "from = \"x\"\n[clean.rename]\na = \"b\"\n\n[[expect]]\nname = \"n\"\nnot_null = [\"a\", \"bad\"]\n";
+    const TOML: &str =
+        "from = \"x\"\n[clean.rename]\na = \"b\"\n\n[[expect]]\nname = \"n\"\nnot_null = [\"a\", \"bad\"]\n";
 
     #[test]
     fn places_in_toml_are_found_by_name() {

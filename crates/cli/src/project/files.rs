@@ -67,7 +67,11 @@ impl Files {
                     let message = format!("`{name}` is not a layer{hint}; expected bronze, silver or gold");
                     findings.push(Finding::of_file(path, message));
                 }
-                _ => report_stray(&path, "a table's files lie in the folder of its layer: bronze, silver or gold", findings),
+                _ => report_stray(
+                    &path,
+                    "a table's files lie in the folder of its layer: bronze, silver or gold",
+                    findings,
+                ),
             }
         }
     }
@@ -89,7 +93,8 @@ impl Files {
                 },
                 Some((stem, "sql")) if !is_folder => {
                     if layer == Layer::Bronze {
-                        let message = "a bronze table has no SQL; it keeps what landed, and silver decides what it means";
+                        let message =
+                            "a bronze table has no SQL; it keeps what landed, and silver decides what it means";
                         findings.push(Finding::of_file(path, message));
                     } else if !has(&format!("{stem}.toml")) {
                         let message = format!("there is no spec beside this file; write {folder}/{stem}.toml");

@@ -90,7 +90,8 @@ fn edges(tables: &BTreeMap<TableName, Table>) -> BTreeMap<&TableName, BTreeSet<&
 }
 
 fn upstreams_of<'a>(table: &Table, tables: &'a BTreeMap<TableName, Table>) -> BTreeSet<&'a TableName> {
-    let known = |name: &TableName| written_by(name).and_then(|writer| tables.get_key_value(&writer)).map(|(name, _)| name);
+    let known =
+        |name: &TableName| written_by(name).and_then(|writer| tables.get_key_value(&writer)).map(|(name, _)| name);
     table.reads.iter().filter_map(known).collect()
 }
 

@@ -72,7 +72,11 @@ fn read_settings(root: &Path, options: &LoadOptions, findings: &mut Vec<Finding>
         secrets: scope.secrets.clone(),
         memory_bytes: memory(&spec, &mut problems),
         threads: threads(&spec, &mut problems),
-        variables: scope.variables.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?.text))).collect(),
+        variables: scope
+            .variables
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.clone()?.text)))
+            .collect(),
         name: spec.project.name,
         description: spec.project.description,
         root: root.to_path_buf(),
@@ -188,7 +192,10 @@ fn read_table(
     Some(Table { name, file, text, definition, named, reads, document })
 }
 
-fn read_spec<T: DeserializeOwned + JsonSchema>(document: &mut Document, findings: &mut Vec<Finding>) -> Option<T> {
+fn read_spec<T: DeserializeOwned + JsonSchema + 'static>(
+    document: &mut Document,
+    findings: &mut Vec<Finding>,
+) -> Option<T> {
     noted(shape::read(document), findings)
 }
 

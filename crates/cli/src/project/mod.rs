@@ -13,6 +13,8 @@ mod json;
 mod load;
 mod nearest;
 mod plan;
+#[cfg(test)]
+mod planning_tests;
 mod reference;
 mod secrets;
 mod settings;
@@ -54,7 +56,8 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        let texts = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let texts =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         LoadOptions { target: None, variables: BTreeMap::new(), environment: texts.collect() }
     }
 }
@@ -104,6 +107,7 @@ pub struct Table {
 
 /// What is written of a table, by layer.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a project has few tables, and every one is a definition")]
 pub enum Definition {
     /// Rows as they landed. Local folders are absolute.
     Bronze(BronzeSpec),
@@ -228,8 +232,9 @@ impl Project {
 /// # Errors
 /// [`stage::Kind::Config`] when there is none.
 pub fn find_root(start: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(start)
-        .map_err(|error| Error::config(format!("could not look for a project in {}", start.display())).with_source(error))?;
+    let absolute = std::path::absolute(start).map_err(|error| {
+        Error::config(format!("could not look for a project in {}", start.display())).with_source(error)
+    })?;
     let found = absolute.ancestors().find(|folder| folder.join(SETTINGS_FILE).is_file());
     found.map(Path::to_path_buf).ok_or_else(|| {
         Error::config(format!(

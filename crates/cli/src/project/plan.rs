@@ -7,16 +7,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use frame::clean::Cleaner;
-use frame::spec::SchemaSpec;
-use frame::types::timestamp;
+use frame::spec::{NewColumns, SchemaSpec};
 use gold::spec::GoldSpec;
 use silver::spec::{SilverSpec, WriteSpec};
 use sql::{Engine, EngineOptions, SqlProblem};
 use stage::{Layer, Problem, Result, TableName};
 
-use super::check::{SYSTEM_COLUMNS, check_columns_exist};
+use super::check::check_columns_exist;
 use super::finding::Finding;
 use super::{Definition, Project, SqlText, Table};
 
@@ -36,7 +35,9 @@ impl Project {
         let engine = Engine::new(options)?;
         let mut planner = Planner { engine, known, schemas: BTreeMap::new(), findings: Vec::new() };
         for table in self.order().into_iter().filter_map(|name| self.tables.get(name)) {
+            let before = planner.findings.len();
             let schema = planner.output_of(table).await;
+            planner.add_remedies(table, self, before);
             if let Some(schema) = schema {
                 planner.check_expectations(table, &schema);
                 planner.schemas.insert(table.name.clone(), schema);
@@ -149,10 +150,35 @@ impl Planner<'_> {
                 return None;
             }
         };
-        if row_wise {
-            self.check_row_wise(table, sql, &plan);
+        // A whole replacement reads all of its upstream; otherwise only the new rows are there.
+        if let Some((from, _)) = incremental.filter(|_| row_wise) {
+            let needs = sql::needs_other_rows(&plan, from);
+            if !needs.is_empty() {
+                let message = format!(
+                    "{} needs all rows of `{from}`, and this runs over the new ones only; move it to a gold table, or \
+                     set write = \"overwrite\"",
+                    needs.join(", ")
+                );
+                self.findings.push(Finding { file: sql.file.clone(), line: 1, column: 1, message });
+            }
         }
         Some(sql::output_schema(&plan))
+    }
+
+    /// Where a column is not known, it may still be in files that have not landed: then it is to be declared.
+    fn add_remedies(&mut self, table: &Table, project: &Project, first: usize) {
+        let Definition::Silver { from, .. } = &table.definition else { return };
+        let Some(Table { definition: Definition::Bronze(spec), file, .. }) = project.tables.get(from) else { return };
+        if spec.evolution.new_columns != NewColumns::Add || self.known.contains_key(from) {
+            return;
+        }
+        for finding in self.findings.iter_mut().skip(first) {
+            let is_unknown =
+                finding.message.starts_with("there is no column") || finding.message.starts_with("column `");
+            if is_unknown && !finding.message.contains("nearest is") && !finding.message.contains("did you mean") {
+                finding.message.push_str(&format!("; if it is in the files, declare it in [schema] of {file}"));
+            }
+        }
     }
 
     fn schema_of(&self, name: &TableName) -> Option<SchemaRef> {
@@ -190,11 +216,9 @@ fn bronze_schema(spec: &SchemaSpec, existing: Option<&SchemaRef>) -> Option<Sche
     }
     let declared = frame::types::schema(spec).ok()?;
     let mut fields: Vec<Arc<Field>> = declared.fields().iter().cloned().collect();
-    let is_new = |field: &&Arc<Field>| {
-        declared.field_with_name(field.name()).is_err() && !SYSTEM_COLUMNS.contains(&field.name().as_str())
-    };
+    let is_new =
+        |field: &&Arc<Field>| declared.field_with_name(field.name()).is_err() && !bronze::is_system(field.name());
     fields.extend(existing.iter().flat_map(|schema| schema.fields().iter()).filter(is_new).cloned());
-    let types = [DataType::Utf8View, DataType::Int64, timestamp(), DataType::Int64, DataType::Utf8View];
-    fields.extend(SYSTEM_COLUMNS.iter().zip(types).map(|(name, kind)| Arc::new(Field::new(*name, kind, true))));
+    fields.extend(bronze::system_fields());
     Some(Arc::new(Schema::new(fields)))
 }

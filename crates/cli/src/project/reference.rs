@@ -164,9 +164,11 @@ impl Scope {
                 Ok(Some(resolved)) => *text = resolved,
                 // Reported where the variable stands; the text stays, so that its shape is right.
                 Ok(None) => {}
-                Err(mistakes) => findings.extend(mistakes.into_iter().map(|(written, why)| {
-                    document.finding(place_of(&written, node.span.clone(), document), why)
-                })),
+                Err(mistakes) => findings.extend(
+                    mistakes
+                        .into_iter()
+                        .map(|(written, why)| document.finding(place_of(&written, node.span.clone(), document), why)),
+                ),
             },
             _ => {}
         }
@@ -228,10 +230,7 @@ mod tests {
     fn scope() -> Scope {
         let plain = |text: &str| Some(Text { text: text.to_owned(), ..Text::default() });
         Scope {
-            variables: BTreeMap::from([
-                ("landing".to_owned(), plain("./a$b")),
-                ("broken".to_owned(), None),
-            ]),
+            variables: BTreeMap::from([("landing".to_owned(), plain("./a$b")), ("broken".to_owned(), None)]),
             environment: BTreeMap::from([("HOME".to_owned(), "/home/x".to_owned())]),
             secrets: Secrets::of_environment("aws", "AWS_", BTreeMap::from([("AWS_key".into(), "se$cret".into())])),
         }

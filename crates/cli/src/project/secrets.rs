@@ -55,7 +55,9 @@ impl Secrets {
     pub fn fetch(&self, scope: &str, key: &str) -> Result<Secret> {
         self.check_scope(scope).map_err(Error::config)?;
         let Some(Some(provider)) = self.scopes.get(scope) else {
-            return Err(Error::config(format!("could not read secret `{scope}.{key}`: [secrets.{scope}] has a mistake")));
+            return Err(Error::config(format!(
+                "could not read secret `{scope}.{key}`: [secrets.{scope}] has a mistake"
+            )));
         };
         match provider {
             Provider::Environment { prefix } => {
@@ -138,10 +140,8 @@ mod tests {
 
     #[test]
     fn a_command_prints_the_secret_of_a_key() {
-        let command = |text: &str| Provider::Command {
-            program: "sh".into(),
-            arguments: vec!["-c".into(), text.into()],
-        };
+        let command =
+            |text: &str| Provider::Command { program: "sh".into(), arguments: vec!["-c".into(), text.into()] };
         assert_eq!(secrets(command("echo value-of-{key}")).fetch("vault", "k").unwrap().expose(), "value-of-k");
         let failed = secrets(command("echo secret >&2; exit 3")).fetch("vault", "k").unwrap_err();
         assert_eq!(failed.kind(), stage::Kind::Unavailable);

@@ -214,7 +214,8 @@ pub(crate) fn location(path: &str, root: &Path) -> String {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let malformed = || format!("`{text}` is not an amount of memory; expected a number and a unit, such as 512MB or 4GB");
+    let malformed =
+        || format!("`{text}` is not an amount of memory; expected a number and a unit, such as 512MB or 4GB");
     let trimmed = text.trim();
     let digits = trimmed.find(|one: char| !one.is_ascii_digit() && one != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(digits);
@@ -274,6 +275,9 @@ mod tests {
         };
         let settings = LakeSettings::new(&spec, Some(&target), Path::new("/p"));
         let s3 = settings.s3(&Secrets::default()).unwrap();
-        assert_eq!((settings.path.as_str(), s3.region.as_deref(), s3.endpoint.as_deref()), ("s3://b/x", Some("c"), Some("b")));
+        assert_eq!(
+            (settings.path.as_str(), s3.region.as_deref(), s3.endpoint.as_deref()),
+            ("s3://b/x", Some("c"), Some("b"))
+        );
     }
 }

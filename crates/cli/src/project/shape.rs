@@ -2,6 +2,10 @@
 //!
 //! The schema is generated from the spec's Rust type, so shape and type cannot drift apart.
 
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
@@ -18,8 +22,8 @@ pub(crate) const MAY_BE_SECRET: &str = "x-may-be-secret";
 ///
 /// # Errors
 /// Every place at which the document does not fit.
-pub(crate) fn read<T: DeserializeOwned + JsonSchema>(document: &mut Document) -> Result<T, Vec<Finding>> {
-    let schema = schema_of::<T>();
+pub(crate) fn read<T: DeserializeOwned + JsonSchema + 'static>(document: &mut Document) -> Result<T, Vec<Finding>> {
+    let schema = kept_schema::<T>();
     let mut root = std::mem::replace(&mut document.root, Node::new(Value::Null, 0..0));
     let mut shape = Shape { definitions: schema.get("$defs"), whole: &schema, document, findings: Vec::new() };
     shape.walk(&mut root, &schema);
@@ -30,7 +34,7 @@ pub(crate) fn read<T: DeserializeOwned + JsonSchema>(document: &mut Document) ->
     }
     // What the schema cannot say, serde still knows.
     serde_path_to_error::deserialize(document.root.to_json()).map_err(|error| {
-        let at = error.path().to_string().replace('.', "/").replace('[', "/").replace(']', "");
+        let at = error.path().to_string().replace(['.', '['], "/").replace(']', "");
         vec![document.locate(&Problem::new(at, error.into_inner().to_string()))]
     })
 }
@@ -38,6 +42,13 @@ pub(crate) fn read<T: DeserializeOwned + JsonSchema>(document: &mut Document) ->
 /// The JSON Schema of a spec.
 pub(crate) fn schema_of<T: JsonSchema>() -> Json {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// The schema of a type, made once: a project has many files of few types.
+fn kept_schema<T: JsonSchema + 'static>() -> Arc<Json> {
+    static KEPT: Mutex<BTreeMap<TypeId, Arc<Json>>> = Mutex::new(BTreeMap::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(schema_of::<T>())).clone()
 }
 
 struct Shape<'a> {
@@ -267,7 +278,9 @@ impl<'a> Shape<'a> {
             ["boolean"] => "true or false".to_owned(),
             ["array"] => match schema.get("items").map(|items| self.target(items)) {
                 // An element that may be a list again would be described for ever; one that may be anything says nothing.
-                Some(items) if !kinds_below(items).contains(&"array") && !kinds_below(items).is_empty() => format!("a list of {}", self.described(items)),
+                Some(items) if !kinds_below(items).contains(&"array") && !kinds_below(items).is_empty() => {
+                    format!("a list of {}", self.described(items))
+                }
                 _ => "a list".to_owned(),
             },
             ["object"] => match keys_of(schema).as_slice() {
@@ -299,7 +312,11 @@ fn kinds_below(schema: &Json) -> Vec<&str> {
 }
 
 fn keys_of(schema: &Json) -> Vec<&str> {
-    schema.get("properties").and_then(Json::as_object).map(|keys| keys.keys().map(String::as_str).collect()).unwrap_or_default()
+    schema
+        .get("properties")
+        .and_then(Json::as_object)
+        .map(|keys| keys.keys().map(String::as_str).collect())
+        .unwrap_or_default()
 }
 
 fn texts(list: &Json) -> Vec<&str> {
@@ -345,7 +362,7 @@ mod tests {
     use silver::spec::{SilverSpec, WriteSpec};
     use workflow::spec::WorkflowSpec;
 
-    fn messages<T: DeserializeOwned + JsonSchema>(text: &str) -> Vec<String> {
+    fn messages<T: DeserializeOwned + JsonSchema + 'static>(text: &str) -> Vec<String> {
         let mut document = Document::toml("t.toml", text.to_owned()).unwrap();
         let findings = read::<T>(&mut document).err().unwrap_or_default();
         findings.iter().map(|finding| finding.to_string().replacen("t.toml:", "", 1)).collect()
@@ -399,13 +416,17 @@ mod tests {
 
     #[test]
     fn a_workflow_in_json_is_held_to_its_shape_too() {
-        let text = "{\"name\": \"w\", \"max_parallel_tasks\": null, \"tasks\": [\n{\"task_key\": 1, \"max_retrys\": 2}]}";
+        let text =
+            "{\"name\": \"w\", \"max_parallel_tasks\": null, \"tasks\": [\n{\"task_key\": 1, \"max_retrys\": 2}]}";
         let mut document = Document::json("w.json", text.to_owned()).unwrap();
         let found: Vec<String> =
             read::<WorkflowSpec>(&mut document).unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
-            ["w.json:2:14: expected text, found a number", "w.json:2:17: unknown key `max_retrys`; nearest is `max_retries`"]
+            [
+                "w.json:2:14: expected text, found a number",
+                "w.json:2:17: unknown key `max_retrys`; nearest is `max_retries`"
+            ]
         );
     }
 }

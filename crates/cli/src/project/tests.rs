@@ -8,10 +8,11 @@ use super::*;
 const SETTINGS: &str = "[project]\nname = \"demo\"\n[variables]\nlanding = \"./landing\"\n[lake]\npath = \"./lake\"\n";
 const BRONZE: &str = "[source.files]\npath = \"${var.landing}/orders\"\nformat = \"csv\"\n\
                       [schema]\nid = \"long\"\nat = \"string\"\namount = \"double\"\n";
-const SILVER: &str = "from = \"bronze.orders\"\n[clean]\ncast = { at = \"timestamp\" }\n";
-const WORKFLOW: &str = "{\"name\": \"shop\", \"tasks\": [\n{\"task_key\": \"a\", \"pipeline_task\": {\"pipeline\": \"shop\"}}]}";
+pub(super) const SILVER: &str = "from = \"bronze.orders\"\n[clean]\ncast = { at = \"timestamp\" }\n";
+const WORKFLOW: &str =
+    "{\"name\": \"shop\", \"tasks\": [\n{\"task_key\": \"a\", \"pipeline_task\": {\"pipeline\": \"shop\"}}]}";
 
-fn sound() -> BTreeMap<&'static str, String> {
+pub(super) fn sound() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("medallion.toml", SETTINGS.to_owned()),
         ("pipelines/shop/bronze/orders.toml", BRONZE.to_owned()),
@@ -23,7 +24,7 @@ fn sound() -> BTreeMap<&'static str, String> {
     ])
 }
 
-fn options() -> LoadOptions {
+pub(super) fn options() -> LoadOptions {
     LoadOptions { target: None, variables: BTreeMap::new(), environment: BTreeMap::new() }
 }
 
@@ -35,7 +36,10 @@ fn write(root: &Path, files: &BTreeMap<&str, String>) {
     }
 }
 
-fn loaded(files: &BTreeMap<&str, String>, options: &LoadOptions) -> (tempfile::TempDir, Option<Project>, Vec<String>) {
+pub(super) fn loaded(
+    files: &BTreeMap<&str, String>,
+    options: &LoadOptions,
+) -> (tempfile::TempDir, Option<Project>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), files);
     let (project, findings) = load(folder.path(), options);
@@ -86,7 +90,10 @@ fn all_findings_of_all_files_come_at_once_in_order() {
     let unknown = "pipelines/shop/bronze/orders.toml:2:9: unknown variable `landng`; nearest is `landing`";
     assert!(found[2].starts_with(unknown), "{found:#?}");
     assert!(found[3].starts_with("pipelines/shop/silver/orders.toml:2:2: unknown key `clen`; nearest is `clean`"));
-    assert!(found[4].starts_with("workflows/shop.json:2:49: there is no pipeline `shp`; nearest is `shop`"), "{found:#?}");
+    assert!(
+        found[4].starts_with("workflows/shop.json:2:49: there is no pipeline `shp`; nearest is `shop`"),
+        "{found:#?}"
+    );
 }
 
 #[test]
@@ -96,7 +103,10 @@ fn names_of_tables_are_checked_where_they_stand() {
         &found_with(file, &SILVER.replace("bronze.orders", "bronze.ordrs")),
         "pipelines/shop/silver/orders.toml:1:8: there is no table `shop.bronze.ordrs`; nearest is `shop.bronze.orders`",
     );
-    check_first(&found_with(file, &SILVER.replace("bronze.orders", "orders")), "pipelines/shop/silver/orders.toml:1:8: `orders` is not");
+    check_first(
+        &found_with(file, &SILVER.replace("bronze.orders", "orders")),
+        "pipelines/shop/silver/orders.toml:1:8: `orders` is not",
+    );
     check_first(
         &found_with("pipelines/shop/gold/kpi.sql", "SELECT 1 AS id FROM silver.orders\nJOIN silver.ordersx ON 1 = 1"),
         "pipelines/shop/gold/kpi.sql:2:6: there is no table `shop.silver.ordersx`; nearest is `shop.silver.orders`",
@@ -156,7 +166,10 @@ fn secrets_are_fetched_when_they_are_used_and_never_before() {
     files.insert("pipelines/shop/bronze/orders.toml", wrong);
     check_first(&loaded(&files, &options()).2, "pipelines/shop/bronze/orders.toml:2:8: a secret cannot stand here");
     let wrong = settings.replace("secret.vault.key", "secret.valt.key");
-    check_first(&found_with("medallion.toml", &wrong), "medallion.toml:8:43: unknown secret scope `valt`; nearest is `vault`");
+    check_first(
+        &found_with("medallion.toml", &wrong),
+        "medallion.toml:8:43: unknown secret scope `valt`; nearest is `vault`",
+    );
 }
 
 #[test]
@@ -168,7 +181,10 @@ fn a_target_brings_its_own_values_and_must_exist() {
     let mut options = options();
     options.target = Some("prod".into());
     let (_folder, project, found) = loaded(&files, &options);
-    assert!(found[0].starts_with("medallion.toml:8:21: the environment variable `NOT_SET_HERE` is not set"), "{found:?}");
+    assert!(
+        found[0].starts_with("medallion.toml:8:21: the environment variable `NOT_SET_HERE` is not set"),
+        "{found:?}"
+    );
     assert_eq!((project.unwrap().lake.path.as_str(), found.len()), ("s3://lake", 1));
     options.target = Some("prd".into());
     check_first(&loaded(&files, &options).2, "--target prd: there is no target `prd`; nearest is `prod`");

@@ -62,12 +62,7 @@ fn written(document: &Document, target: Option<&str>) -> BTreeMap<String, Given>
 
 /// Resolves one variable after the other, each once all it refers to are resolved. What remains is a cycle, or refers
 /// to one.
-fn put_in(
-    given: BTreeMap<String, Given>,
-    document: &Document,
-    scope: &mut Scope,
-    findings: &mut Vec<Finding>,
-) {
+fn put_in(given: BTreeMap<String, Given>, document: &Document, scope: &mut Scope, findings: &mut Vec<Finding>) {
     let mut open: BTreeMap<String, (String, Range<usize>, BTreeSet<String>)> = BTreeMap::new();
     for (name, value) in given {
         match value {
@@ -81,8 +76,10 @@ fn put_in(
             Given::Malformed => {}
         }
     }
-    while let Some(name) =
-        open.iter().find(|(_, (_, _, needs))| needs.iter().all(|need| !open.contains_key(need))).map(|(name, _)| name.clone())
+    while let Some(name) = open
+        .iter()
+        .find(|(_, (_, _, needs))| needs.iter().all(|need| !open.contains_key(need)))
+        .map(|(name, _)| name.clone())
     {
         let Some((text, span, _)) = open.remove(&name) else { break };
         match scope.resolve(&text) {
@@ -116,14 +113,17 @@ fn report_cycles(
     let mut reported: BTreeSet<&str> = BTreeSet::new();
     for start in open.keys() {
         let mut path: Vec<&str> = vec![start];
-        while let Some(next) = path.last().and_then(|last| open.get(*last)?.2.iter().find(|need| open.contains_key(*need))) {
+        while let Some(next) =
+            path.last().and_then(|last| open.get(*last)?.2.iter().find(|need| open.contains_key(*need)))
+        {
             if let Some(begin) = path.iter().position(|name| name == next) {
                 let cycle = &path[begin..];
                 if cycle.iter().all(|name| !reported.contains(name)) {
                     reported.extend(cycle);
                     let place = open.get(next.as_str()).map_or(0, |(_, span, _)| span.start);
                     let way = cycle.iter().chain([&next.as_str()]).copied().collect::<Vec<_>>().join(" -> ");
-                    findings.push(document.finding(place, format!("these variables refer to each other for ever: {way}")));
+                    findings
+                        .push(document.finding(place, format!("these variables refer to each other for ever: {way}")));
                 }
                 break;
             }
@@ -199,6 +199,9 @@ mod tests {
         assert!(values.is_empty(), "{values:?}");
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("medallion.toml:5:8: unknown variable `nope`"), "{found:?}");
-        assert!(found[1].starts_with("medallion.toml:2:5: these variables refer to each other for ever: a -> b -> a"), "{found:?}");
+        assert!(
+            found[1].starts_with("medallion.toml:2:5: these variables refer to each other for ever: a -> b -> a"),
+            "{found:?}"
+        );
     }
 }

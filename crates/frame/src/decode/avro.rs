@@ -1,20 +1,24 @@
 //! Avro object container files as batches of bounded size.
 
-use std::io::{BufReader, Read};
+use std::collections::VecDeque;
+use std::io::{self, BufReader, Read};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_avro::reader::{Reader, ReaderBuilder};
 use stage::{Error, Result};
 
+use crate::decode::compressed::read_error;
 use crate::decode::{Content, Piece};
 
 /// The rows of a piece. Avro does not say beforehand how large its rows are.
 const ROWS: usize = 8_192;
-
-type Source = BufReader<Box<dyn Read + Send>>;
+/// The length of the marker every block, and so every complete file, ends with.
+const MARKER: usize = 16;
 
 /// The pieces of one file.
 pub(crate) struct Batches {
-    reader: Reader<Source>,
+    reader: Reader<BufReader<Watched>>,
+    watch: Arc<Mutex<Watch>>,
     next_ordinal: i64,
     ended: bool,
 }
@@ -25,7 +29,25 @@ impl Batches {
     /// # Errors
     /// [`stage::Kind::Data`] when it is not a readable Avro file.
     pub(crate) fn open(reader: Box<dyn Read + Send>) -> Result<Batches> {
-        Ok(Batches { reader: open(reader)?, next_ordinal: 1, ended: false })
+        let watch = Arc::new(Mutex::new(Watch::default()));
+        let source = Watched { reader, watch: Arc::clone(&watch) };
+        let reader = ReaderBuilder::new()
+            .with_batch_size(ROWS)
+            .with_utf8_view(true)
+            .build(BufReader::with_capacity(1 << 20, source))
+            .map_err(|why| corrupt(&watch, Some(why.into())))?;
+        Ok(Batches { reader, watch, next_ordinal: 1, ended: false })
+    }
+
+    /// The schema of the file.
+    pub(crate) fn schema(&self) -> arrow::datatypes::SchemaRef {
+        self.reader.schema()
+    }
+
+    /// The library takes a file that was cut off for one that ends; only the marker tells.
+    fn ends_with_marker(&self) -> bool {
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.tail.iter().eq(self.reader.avro_header().sync().iter())
     }
 }
 
@@ -36,35 +58,68 @@ impl Iterator for Batches {
         if self.ended {
             return None;
         }
-        match self.reader.next()? {
-            Ok(batch) => {
+        match self.reader.next() {
+            Some(Ok(batch)) => {
                 let first = self.next_ordinal;
                 self.next_ordinal += batch.num_rows() as i64;
                 Some(Ok(Piece(Content::Batch { batch, first })))
             }
-            Err(why) => {
+            Some(Err(why)) => {
                 self.ended = true;
-                Some(Err(corrupt(why)))
+                Some(Err(corrupt(&self.watch, Some(why.into()))))
+            }
+            None => {
+                self.ended = true;
+                (!self.ends_with_marker()).then(|| Err(corrupt(&self.watch, None)))
             }
         }
     }
 }
 
-/// The schema of a file.
-pub(crate) fn schema(reader: Box<dyn Read + Send>) -> Result<arrow::datatypes::SchemaRef> {
-    Ok(open(reader)?.schema())
+/// What went by while the library read.
+#[derive(Default)]
+struct Watch {
+    tail: VecDeque<u8>,
+    failed: Option<Error>,
 }
 
-fn open(reader: Box<dyn Read + Send>) -> Result<Reader<Source>> {
-    ReaderBuilder::new()
-        .with_batch_size(ROWS)
-        .with_utf8_view(true)
-        .build(BufReader::with_capacity(1 << 20, reader))
-        .map_err(corrupt)
+struct Watched {
+    reader: Box<dyn Read + Send>,
+    watch: Arc<Mutex<Watch>>,
 }
 
-fn corrupt(why: impl Into<stage::BoxError>) -> Error {
-    Error::data("the file is not a complete Avro object container file; write it again, or remove it").with_source(why)
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer);
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(read) => {
+                let new = &buffer[..read];
+                watch.tail.extend(&new[read.saturating_sub(MARKER)..]);
+                let surplus = watch.tail.len().saturating_sub(MARKER);
+                watch.tail.drain(..surplus);
+                Ok(read)
+            }
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => Err(why),
+            Err(why) => {
+                let kind = why.kind();
+                watch.failed = Some(read_error(why));
+                Err(kind.into())
+            }
+        }
+    }
+}
+
+/// What a failure of the library means: the source failed, or the contents are damaged.
+fn corrupt(watch: &Mutex<Watch>, why: Option<stage::BoxError>) -> Error {
+    if let Some(failed) = watch.lock().unwrap_or_else(PoisonError::into_inner).failed.take() {
+        return failed;
+    }
+    let error = Error::data("the file is not a complete Avro object container file; write it again, or remove it");
+    match why {
+        Some(why) => error.with_source(why),
+        None => error,
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +165,22 @@ mod tests {
             assert_eq!(error.kind(), stage::Kind::Data);
             assert!(error.message().contains("Avro"));
         }
+    }
+
+    #[test]
+    fn a_failing_source_is_not_taken_for_a_damaged_file() {
+        struct Fails(std::io::Cursor<Vec<u8>>);
+        impl std::io::Read for Fails {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                match self.0.read(buffer)? {
+                    0 => Err(std::io::ErrorKind::ConnectionReset.into()),
+                    read => Ok(read),
+                }
+            }
+        }
+        let input = crate::decode::Input::Stream(Box::new(Fails(std::io::Cursor::new(file()))));
+        let error = decoder().pieces(input).unwrap().find_map(Result::err).unwrap();
+        assert_eq!(error.kind(), stage::Kind::Unavailable);
     }
 
     fn decode_one_error(damaged: Vec<u8>) -> stage::Error {

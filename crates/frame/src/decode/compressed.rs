@@ -28,7 +28,8 @@ pub(crate) fn read_error(why: io::Error) -> Error {
     let of_contents = matches!(why.kind(), InvalidData | InvalidInput | UnexpectedEof | Other);
     let of_source = why.get_ref().is_some_and(|inner| inner.is::<SourceError>() || inner.is::<Error>());
     if of_contents && !of_source {
-        return Error::data("the compressed contents are corrupt or cut off; write the file again, or remove it").with_source(why);
+        return Error::data("the compressed contents are corrupt or cut off; write the file again, or remove it")
+            .with_source(why);
     }
     if !of_source {
         return Error::unavailable("the file could not be read to its end").with_source(why);

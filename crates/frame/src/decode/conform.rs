@@ -68,9 +68,8 @@ pub(crate) fn decode(decoder: &Decoder, batch: &RecordBatch, first: i64) -> Resu
 
 /// The columns a table gets for rows of these fields: types in their canonical form, without names that cannot be columns.
 pub(crate) fn columns(fields: &Fields) -> Fields {
-    let allowed = |field: &&FieldRef| {
-        !field.name().is_empty() && !RESERVED.contains(&field.name().to_ascii_lowercase().as_str())
-    };
+    let allowed =
+        |field: &&FieldRef| !field.name().is_empty() && !RESERVED.contains(&field.name().to_ascii_lowercase().as_str());
     let typed = fields.iter().filter(allowed).filter_map(|field| {
         let data_type = column_type(&canonical_type(field.data_type()))?;
         Some(Field::new(field.name(), data_type, true))
@@ -219,7 +218,8 @@ fn canonical_array(array: &ArrayRef) -> Result<ArrayRef> {
             let map = array.as_map();
             let entries = canonical(map.entries())?;
             let field = Field::new(types::ELEMENT, entries.data_type().clone(), true);
-            let array = ListArray::try_new(field.into(), map.offsets().clone(), Arc::new(entries), map.nulls().cloned());
+            let array =
+                ListArray::try_new(field.into(), map.offsets().clone(), Arc::new(entries), map.nulls().cloned());
             Ok(Arc::new(array.map_err(defect)?))
         }
         DataType::Dictionary(_, values) => canonical_array(&cast(array, values)?),
@@ -330,9 +330,7 @@ fn defect(why: arrow::error::ArrowError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{
-        Float64Array, Int32Array, Int64Array, StringArray, TimestampNanosecondArray, UInt64Array,
-    };
+    use arrow::array::{Float64Array, Int32Array, Int64Array, StringArray, TimestampNanosecondArray, UInt64Array};
 
     use super::*;
     use crate::decode::tests::{json, options, schema};
@@ -395,16 +393,15 @@ mod tests {
     fn nested_fields_follow_the_rules_of_columns() {
         let inner = StructArray::try_new(
             vec![Field::new("p", DataType::Float64, true), Field::new("q", DataType::Int64, true)].into(),
-            vec![Arc::new(Float64Array::from(vec![1.5, 2.0, 9.5])), Arc::new(Int64Array::from(vec![None, Some(7), None]))],
+            vec![
+                Arc::new(Float64Array::from(vec![1.5, 2.0, 9.5])),
+                Arc::new(Int64Array::from(vec![None, Some(7), None])),
+            ],
             Some(vec![true, true, false].into()),
         )
         .unwrap();
-        let found = decoded(
-            r#"{"s":{"p":"long"}}"#,
-            NewColumns::Rescue,
-            Mismatch::Rescue,
-            vec![("s", Arc::new(inner))],
-        );
+        let found =
+            decoded(r#"{"s":{"p":"long"}}"#, NewColumns::Rescue, Mismatch::Rescue, vec![("s", Arc::new(inner))]);
         assert_eq!(
             lines(&found),
             [

@@ -12,9 +12,9 @@ use stage::{Error, Result};
 
 use crate::decode::building::Building;
 use crate::decode::careful::{Fate, judge};
+use crate::decode::columns::{Column, Data};
 use crate::decode::csv_cut::Dialect;
 use crate::decode::rows::{Note, Why, push_text};
-use crate::decode::columns::{Column, Data};
 use crate::decode::shape::{Shape, of_number};
 use crate::decode::values;
 use crate::decode::{Decoded, Decoder, Reject};
@@ -87,7 +87,11 @@ pub(crate) fn decode(decoder: &Decoder, mut piece: Records) -> Result<Decoded> {
         }
         let Ok(notes) = append(&mut building, &piece, record, &places) else {
             building.take_back();
-            building.reject(line, raw(), "not valid UTF-8; the bytes that are not text are shown as \u{FFFD}".to_owned());
+            building.reject(
+                line,
+                raw(),
+                "not valid UTF-8; the bytes that are not text are shown as \u{FFFD}".to_owned(),
+            );
             return Ok(true);
         };
         match judge(&notes, evolution, line)? {
@@ -186,7 +190,12 @@ mod tests {
 
     #[test]
     fn records_find_their_columns_by_name() {
-        let decoder = decoder(r#"{"id":"long","name":"string","day":"date"}"#, CsvSpec::default(), NewColumns::Add, Mismatch::Rescue);
+        let decoder = decoder(
+            r#"{"id":"long","name":"string","day":"date"}"#,
+            CsvSpec::default(),
+            NewColumns::Add,
+            Mismatch::Rescue,
+        );
         let text = "\u{FEFF}name,id\r\n\"a \"\"b\"\"\r\nc\",1\r\n\r\n,2\r\n";
         for size in [1, 1000] {
             let (rows, rejects) = decoded(&decoder, text, size);
@@ -244,7 +253,10 @@ mod tests {
         let (rows, _) = decoded(&decoder("{}", csv, NewColumns::Add, Mismatch::Rescue), "007;true\n1;false\n", 1000);
         assert_eq!(
             rows,
-            [r#"{"column_1":"007","column_2":true,"_position":1}"#, r#"{"column_1":"1","column_2":false,"_position":2}"#]
+            [
+                r#"{"column_1":"007","column_2":true,"_position":1}"#,
+                r#"{"column_1":"1","column_2":false,"_position":2}"#
+            ]
         );
     }
 
@@ -270,7 +282,7 @@ mod tests {
             let decoder = decoder(r#"{"a":"string","b":"string"}"#, CsvSpec::default(), NewColumns::Add, Mismatch::Rescue);
             let mut found = Vec::new();
             let mut positions = Vec::new();
-            for piece in decoder.pieces_of(bytes(text.clone()), size).unwrap() {
+            for piece in decoder.pieces_of(bytes(text), size).unwrap() {
                 let decoded = decoder.decode(piece.unwrap()).unwrap();
                 prop_assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects);
                 let (a, b) = (decoded.rows.column(0).as_string_view(), decoded.rows.column(1).as_string_view());

@@ -55,7 +55,6 @@ pub(crate) struct Cutter<R> {
     header: Option<Arc<[String]>>,
     rest: Vec<u8>,
     next_line: i64,
-    at_beginning: bool,
     source_ended: bool,
 }
 
@@ -63,21 +62,14 @@ pub(crate) struct Cutter<R> {
 enum End {
     At(usize),
     /// The bytes end first, in a quoted field or not.
-    Open { quoted: bool },
+    Open {
+        quoted: bool,
+    },
 }
 
 impl<R: Read> Cutter<R> {
     pub(crate) fn new(reader: R, size: usize, dialect: Dialect) -> Self {
-        Cutter {
-            reader,
-            size,
-            dialect,
-            header: None,
-            rest: Vec::new(),
-            next_line: 1,
-            at_beginning: true,
-            source_ended: false,
-        }
+        Cutter { reader, size, dialect, header: None, rest: Vec::new(), next_line: 1, source_ended: false }
     }
 
     fn cut(&mut self) -> Result<Option<Piece>> {
@@ -112,14 +104,6 @@ impl<R: Read> Cutter<R> {
         let wanted = self.size.max(bytes.len()) as u64;
         let read = self.reader.by_ref().take(wanted).read_to_end(bytes).map_err(read_error)?;
         self.source_ended = (read as u64) < wanted;
-        if std::mem::take(&mut self.at_beginning) {
-            while bytes.len() < 3 && !self.source_ended {
-                self.source_ended = self.reader.by_ref().take(3).read_to_end(bytes).map_err(read_error)? < 3;
-            }
-            if bytes.starts_with(b"\xEF\xBB\xBF") {
-                bytes.drain(..3);
-            }
-        }
         Ok(())
     }
 

@@ -99,11 +99,7 @@ impl<R: Read> Elements<R> {
 
     fn read_more(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
         let wanted = self.size.max(bytes.len()) as u64;
-        let at_beginning = bytes.is_empty() && self.next_ordinal == 1;
         let read = self.reader.by_ref().take(wanted).read_to_end(bytes).map_err(read_error)?;
-        if at_beginning && bytes.starts_with(b"\xEF\xBB\xBF") {
-            bytes.drain(..3);
-        }
         self.source_ended = (read as u64) < wanted;
         Ok(())
     }
@@ -158,7 +154,11 @@ impl<R: Read> Elements<R> {
             let missing = (MAX_RAW - raw.len() + 1) as u64;
             self.reader.by_ref().take(missing).read_to_end(&mut raw).map_err(read_error)?;
         }
-        let kept = if raw.len() > MAX_RAW { format!("; only the first {MAX_RAW} bytes of the rest are kept") } else { String::new() };
+        let kept = if raw.len() > MAX_RAW {
+            format!("; only the first {MAX_RAW} bytes of the rest are kept")
+        } else {
+            String::new()
+        };
         raw.truncate(MAX_RAW);
         Ok(Reject {
             position: self.next_ordinal,

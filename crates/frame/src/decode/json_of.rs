@@ -22,8 +22,7 @@ pub(crate) fn json_of(array: &dyn Array, index: usize) -> String {
 fn written(one: &ArrayRef) -> Option<String> {
     let field = Field::new("v", one.data_type().clone(), true);
     let batch = RecordBatch::try_new(Schema::new(vec![field]).into(), vec![one.clone()]).ok()?;
-    let mut writer =
-        WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
     writer.write(&batch).ok()?;
     writer.finish().ok()?;
     let text = String::from_utf8(writer.into_inner()).ok()?;

@@ -139,11 +139,11 @@ impl Decoder {
 
     fn pieces_of(&self, input: Input, size: usize) -> Result<Pieces> {
         match self.options.format {
-            Format::Ndjson => Ok(Box::new(ndjson::Lines::new(stream(input), size))),
-            Format::Json => Ok(Box::new(json::Elements::new(stream(input), size))),
+            Format::Ndjson => Ok(Box::new(ndjson::Lines::new(text_stream(input)?, size))),
+            Format::Json => Ok(Box::new(json::Elements::new(text_stream(input)?, size))),
             Format::Csv => {
                 let dialect = csv_cut::Dialect::new(&self.options.csv)?;
-                Ok(Box::new(csv_cut::Cutter::new(stream(input), size, dialect)))
+                Ok(Box::new(csv_cut::Cutter::new(text_stream(input)?, size, dialect)))
             }
             Format::Parquet => Ok(Box::new(parquet::Batches::open(input, size)?)),
             Format::Avro => Ok(Box::new(avro::Batches::open(stream(input))?)),
@@ -170,11 +170,24 @@ fn stream(input: Input) -> Box<dyn Read + Send> {
     }
 }
 
+/// The bytes of a text file, without the mark some programs put in front of UTF-8.
+fn text_stream(input: Input) -> Result<impl Read + Send + 'static> {
+    let mut reader = stream(input);
+    let mut beginning = Vec::with_capacity(3);
+    reader.by_ref().take(3).read_to_end(&mut beginning).map_err(compressed::read_error)?;
+    if beginning == b"\xEF\xBB\xBF" {
+        beginning.clear();
+    }
+    Ok(std::io::Cursor::new(beginning).chain(reader))
+}
+
 /// The schema of the first `max_rows` rows of a file.
 pub(crate) fn observe(input: Input, options: &DecodeOptions, max_rows: usize) -> Result<Schema> {
     match options.format {
         Format::Parquet => return Ok(Schema::new(conform::columns(parquet::schema(input)?.fields()))),
-        Format::Avro => return Ok(Schema::new(conform::columns(avro::schema(stream(input))?.fields()))),
+        Format::Avro => {
+            return Ok(Schema::new(conform::columns(avro::Batches::open(stream(input))?.schema().fields())));
+        }
         Format::Ndjson | Format::Json | Format::Csv => {}
     }
     let decoder = Decoder::new(options.clone(), EvolvingSchema::new(Arc::new(Schema::empty())));

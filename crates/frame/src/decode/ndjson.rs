@@ -10,8 +10,6 @@ use crate::decode::compressed::read_error;
 use crate::decode::text::Text;
 use crate::decode::{Content, MAX_RAW, MAX_VALUE, PIECE, Piece, Reject};
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-
 /// The pieces of one file.
 pub(crate) struct Lines<R> {
     reader: R,
@@ -36,7 +34,6 @@ impl<R: Read> Lines<R> {
         loop {
             let wanted = target.saturating_sub(bytes.len()) as u64;
             let read = self.reader.by_ref().take(wanted).read_to_end(&mut bytes).map_err(read_error)?;
-            self.drop_byte_order_mark(&mut bytes);
             if (read as u64) < wanted {
                 self.ended = true;
                 return Ok((!bytes.is_empty()).then(|| self.piece(bytes, Vec::new())));
@@ -50,12 +47,6 @@ impl<R: Read> Lines<R> {
             }
             searched = bytes.len();
             target = bytes.len() * 2;
-        }
-    }
-
-    fn drop_byte_order_mark(&self, bytes: &mut Vec<u8>) {
-        if self.next_line == 1 && bytes.starts_with(BYTE_ORDER_MARK) {
-            bytes.drain(..BYTE_ORDER_MARK.len());
         }
     }
 

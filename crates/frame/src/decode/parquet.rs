@@ -76,7 +76,8 @@ fn builder(input: Input) -> Result<ParquetRecordBatchReaderBuilder<File>> {
 
 fn spooled(mut reader: Box<dyn std::io::Read + Send>) -> Result<File> {
     let no_room = |why: std::io::Error| {
-        Error::unavailable("a temporary copy of the file could not be written; free space in the temporary folder").with_source(why)
+        Error::unavailable("a temporary copy of the file could not be written; free space in the temporary folder")
+            .with_source(why)
     };
     let mut file = tempfile::tempfile().map_err(no_room)?;
     let mut chunk = vec![0; 1 << 20];

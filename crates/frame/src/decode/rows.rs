@@ -8,7 +8,9 @@
 //! `decimal` numbers and strings that fit exactly, `date`, `timestamp` and `timestamp_ntz` ISO 8601 strings, `binary`
 //! base64 strings, a struct an object, a list an array. `null` and an absent field are null everywhere.
 
-use crate::decode::columns::{Column, Data, Structs};
+use std::borrow::Cow;
+
+use crate::decode::columns::{Column, Data, Strings, Structs};
 use crate::decode::scan::{Quoted, Scanner, Syntax, compact};
 use crate::decode::values;
 use crate::spec::NewColumns;
@@ -116,23 +118,7 @@ fn read_cell(column: &mut Column, scanner: &mut Scanner<'_>, reading: &mut Readi
             lists.close();
             true
         }
-        (Data::String(strings), Some(b'"')) => {
-            let quoted = scanner.string()?;
-            if quoted.escaped {
-                quoted.unescaped().map(|value| strings.push_own(&value)).is_some()
-            } else {
-                strings.push_view(quoted.inside, quoted.start);
-                true
-            }
-        }
-        (Data::String(strings), _) => {
-            let written = scanner.skip()?;
-            match compact(written) {
-                std::borrow::Cow::Borrowed(text) => strings.push_view(text, start),
-                std::borrow::Cow::Owned(text) => strings.push_own(&text),
-            }
-            true
-        }
+        (Data::String(strings), _) => read_text(strings, scanner)?,
         (data, Some(b'-' | b'0'..=b'9')) => {
             let number = scanner.number()?;
             push_number(data, number)
@@ -157,6 +143,36 @@ fn read_cell(column: &mut Column, scanner: &mut Scanner<'_>, reading: &mut Readi
         column.nulls.append_non_null();
         return Ok(());
     }
+    reread_misfit(column, start, scanner, reading)
+}
+
+/// A string column takes any value; false for a string that is none, with half a surrogate pair.
+#[inline]
+fn read_text(strings: &mut Strings, scanner: &mut Scanner<'_>) -> Result<bool, Stop> {
+    if scanner.peek() == Some(b'"') {
+        let quoted = scanner.string()?;
+        if quoted.escaped {
+            return Ok(quoted.unescaped().map(|value| strings.push_own(&value)).is_some());
+        }
+        strings.push_view(quoted.inside, quoted.start);
+        return Ok(true);
+    }
+    let start = scanner.at();
+    match compact(scanner.skip()?) {
+        Cow::Borrowed(text) => strings.push_view(text, start),
+        Cow::Owned(text) => strings.push_own(&text),
+    }
+    Ok(true)
+}
+
+/// Notes a value its column cannot hold, or stops.
+#[cold]
+fn reread_misfit(
+    column: &mut Column,
+    start: usize,
+    scanner: &mut Scanner<'_>,
+    reading: &mut Reading,
+) -> Result<(), Stop> {
     if !reading.lenient {
         return Err(Stop::Dirty);
     }
@@ -235,7 +251,7 @@ fn read_unknown(key: &Quoted<'_>, scanner: &mut Scanner<'_>, reading: &mut Readi
 }
 
 fn name_of(key: &Quoted<'_>) -> String {
-    key.unescaped().map_or_else(|| key.inside.to_owned(), std::borrow::Cow::into_owned)
+    key.unescaped().map_or_else(|| key.inside.to_owned(), Cow::into_owned)
 }
 
 /// Runs `read` with one more step on the path; the step is only built when anyone will look at it.

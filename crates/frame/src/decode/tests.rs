@@ -323,9 +323,10 @@ fn stands_at(rows: &RecordBatch, path: &[String]) -> Option<serde_json::Value> {
 }
 
 fn same(found: &serde_json::Value, leaf: &serde_json::Value) -> bool {
-    let as_text = found.as_str().is_some_and(|text| text == leaf.to_string());
+    let written = leaf.to_string();
+    let as_text = found.as_str() == Some(written.as_str());
     let as_number = found.as_f64().is_some() && found.as_f64() == leaf.as_f64();
-    found == leaf || as_text || as_number
+    *found == *leaf || as_text || as_number
 }
 
 #[test]

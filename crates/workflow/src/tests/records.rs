@@ -234,5 +234,5 @@ async fn an_idle_run_costs_milliseconds() {
     let surroundings = Surroundings { workshop: &rig, history: &history, events: &|_| () };
     run(&rig.context, &workflow, &rig.selection, &surroundings).await.unwrap();
     println!("opened after {opened:?}, ran after {:?}", started.elapsed());
-    assert!(started.elapsed() < Duration::from_millis(200));
+    assert!(started.elapsed() < Duration::from_secs(1));
 }

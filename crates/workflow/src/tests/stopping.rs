@@ -78,6 +78,8 @@ async fn a_stage_that_does_not_stop_is_dropped_in_the_end() {
     let outcome = rig.run().await;
     assert_eq!(outcome.state, TimedOut);
     assert!(dropped.load(Ordering::SeqCst));
+    let error = outcome.first_error().unwrap().chain();
+    assert!(error.contains("the stage of test.bronze.a did not stop in 30s and was dropped"), "{error}");
     assert!(outcome.seconds >= (5 * SECOND + STOPPING_TIME).as_secs_f64());
 }
 

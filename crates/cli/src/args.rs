@@ -1,0 +1,232 @@
+//! The arguments as they are typed. The doc comments are the help that users read.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Bronze, silver and gold jobs on open Delta tables, from one binary.
+#[derive(Debug, Parser)]
+#[command(name = "medallion", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) project: ProjectArguments,
+    /// How logs on stderr are written
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// How results on stdout are written
+    #[arg(long, short, global = true, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) output: OutputFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which project, and with which values.
+#[derive(Debug, Args)]
+pub(crate) struct ProjectArguments {
+    /// The project's folder; by default the nearest one upwards with a medallion.toml
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) project: Option<PathBuf>,
+    /// The target of medallion.toml to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) target: Option<String>,
+    /// A variable, which wins over medallion.toml and the environment; may be repeated
+    #[arg(long = "var", global = true, value_name = "NAME=VALUE", value_parser = key_value)]
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read the whole project and report every problem, without touching the lake
+    Check,
+    /// Run a workflow
+    Run(RunArguments),
+    /// Bring one bronze table up to date
+    Bronze(StageArguments),
+    /// Bring one silver table up to date
+    Silver(StageArguments),
+    /// Bring one gold table up to date
+    Gold(StageArguments),
+    /// Check the rows of one table as it stands against its expectations
+    Quality(QualityArguments),
+    /// Show a table (spec, columns, SQL, positions) or a workflow (its tasks as a tree)
+    Show(ShowArguments),
+    /// Ask the lake in SQL
+    Query(QueryArguments),
+    /// List runs, or show one
+    Runs(RunsArguments),
+    /// List the versions of a table and what made them
+    History(HistoryArguments),
+    /// Write realistic test data into the landing folder
+    Generate(GenerateArguments),
+    /// Make a new project that runs
+    New(NewArguments),
+    /// Print or write the JSON Schemas of the project's files
+    Schema(SchemaArguments),
+    /// Print completions for a shell
+    Completions(CompletionsArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The workflow: its name, or its file
+    pub(crate) workflow: String,
+    /// Run only these tasks; what they depend on is taken as done
+    #[arg(long, value_name = "TASK", value_delimiter = ',', conflicts_with = "from")]
+    pub(crate) only: Vec<String>,
+    /// Run these tasks and all that come after them
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub(crate) from: Vec<String>,
+    /// Rebuild every silver and gold table from all of its upstream
+    #[arg(long)]
+    pub(crate) full_refresh: bool,
+    /// A parameter of the workflow; may be repeated
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
+    pub(crate) parameters: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StageArguments {
+    /// The table, such as shop.silver.orders; the pipeline may be left out where it is clear
+    pub(crate) table: String,
+    /// Rebuild the table from all of its upstream
+    #[arg(long)]
+    pub(crate) full_refresh: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QualityArguments {
+    /// The table, such as shop.silver.orders
+    pub(crate) table: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    /// A table or a workflow; everything in the project when left out
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArguments {
+    /// One SELECT; tables are named pipeline.layer.table
+    pub(crate) sql: String,
+    /// The pipeline that names of two parts belong to
+    #[arg(long)]
+    pub(crate) pipeline: Option<String>,
+    /// The most rows to print; 0 for all
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<RunsCommand>,
+    /// The most runs to list
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Show one run: its tasks, attempts and errors
+    Show {
+        /// The number of the run
+        number: i64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArguments {
+    /// The table, such as shop.silver.orders
+    pub(crate) table: String,
+    /// The most versions to list
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArguments {
+    /// What to generate
+    #[arg(value_enum)]
+    pub(crate) kind: GenerateKind,
+    /// How many events
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) rows: u64,
+    /// The same seed gives the same data
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// The first day, as YYYY-MM-DD
+    #[arg(long, value_name = "DATE")]
+    pub(crate) start: Option<chrono::NaiveDate>,
+    /// How many days the events spread over
+    #[arg(long)]
+    pub(crate) days: Option<u32>,
+    /// Share of events with something wrong in them, from 0 to 1
+    #[arg(long)]
+    pub(crate) bad: Option<f64>,
+    /// Share of events that repeat an earlier one
+    #[arg(long)]
+    pub(crate) duplicate: Option<f64>,
+    /// Share of events that arrive later than their time
+    #[arg(long)]
+    pub(crate) late: Option<f64>,
+    /// Where in the time span a new attribute appears, from 0 to 1
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) new_attribute_from: Option<f64>,
+    /// Where to write; by default the variable `landing` of the project
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum GenerateKind {
+    /// Feature-flag events in hour folders, and conversions
+    Experiments,
+    /// A shop: customers, products, clicks, page views, purchases, reviews
+    Behavior,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArguments {
+    /// The folder to make; it must not exist or be empty
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArguments {
+    /// Which schema to print: project, bronze, silver, gold or workflow; all names when left out
+    pub(crate) name: Option<String>,
+    /// Write all schemas into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) write: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// A table for people
+    Table,
+    /// JSON: an object or an array
+    Json,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("expected NAME=VALUE, found `{text}`"))?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}

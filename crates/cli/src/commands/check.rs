@@ -1,0 +1,42 @@
+//! `medallion check`: every problem of the project at once, offline.
+
+use std::collections::BTreeMap;
+
+use ::stage::{Kind, Result};
+use serde_json::json;
+
+use crate::args::{OutputFormat, ProjectArguments};
+use crate::output;
+use crate::project::Finding;
+
+/// Reads and checks the project.
+pub(super) async fn run(project: &ProjectArguments, output: OutputFormat) -> Result<u8> {
+    let (project, mut findings) = super::load(project)?;
+    if let Some(project) = &project {
+        findings.extend(project.check(&BTreeMap::new()).await?);
+    }
+    findings.sort();
+    findings.dedup();
+    if super::is_for_programs(output) {
+        output::print(&as_json(&findings));
+    } else {
+        for finding in &findings {
+            output::print(&finding.to_string());
+        }
+        output::note(&match (&project, findings.len()) {
+            (Some(project), 0) => {
+                format!("{} tables and {} workflows, nothing wrong", project.tables.len(), project.workflows.len())
+            }
+            (_, 1) => "1 problem".to_owned(),
+            (_, count) => format!("{count} problems"),
+        });
+    }
+    Ok(if findings.is_empty() { 0 } else { Kind::Config.exit_code() })
+}
+
+fn as_json(findings: &[Finding]) -> String {
+    let objects = findings.iter().map(|finding| {
+        json!({ "file": finding.file, "line": finding.line, "column": finding.column, "message": finding.message })
+    });
+    serde_json::Value::from(objects.collect::<Vec<_>>()).to_string()
+}

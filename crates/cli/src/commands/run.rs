@@ -1,0 +1,122 @@
+//! `medallion run <workflow>`: the tasks of a workflow in their order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use ::stage::{Context, Progress, Result, TableName};
+use serde_json::json;
+use workflow::{Event, RunOutcome, Selection, Surroundings, Workflow};
+
+use crate::args::{OutputFormat, RunArguments};
+use crate::output::{self, thousands};
+use crate::signals::Signals;
+use crate::workbench::Workbench;
+
+/// Runs the named workflow.
+pub(super) async fn run(workbench: Workbench, arguments: &RunArguments, output: OutputFormat) -> Result<u8> {
+    let workflow = workbench.project.workflow(workflow_name(&arguments.workflow))?.clone();
+    let selection = match (arguments.only.is_empty(), arguments.from.is_empty()) {
+        (false, _) => Selection::Only(arguments.only.clone()),
+        (true, false) => Selection::From(arguments.from.clone()),
+        (true, true) => Selection::All,
+    };
+    let parameters = arguments.parameters.iter().cloned().collect();
+    execute(&workbench, &workflow, &selection, arguments.full_refresh, parameters, output).await
+}
+
+/// Runs a workflow, prints what happens while it goes, and prints its result.
+pub(super) async fn execute(
+    workbench: &Workbench,
+    workflow: &Workflow,
+    selection: &Selection,
+    full_refresh: bool,
+    parameters: BTreeMap<String, String>,
+    output: OutputFormat,
+) -> Result<u8> {
+    let signals = Signals::listen();
+    let history = workbench.history()?;
+    let context =
+        Context { cancellation: signals.cancellation.clone(), full_refresh, parameters, ..Context::new(workflow.name()) };
+    let show = |event: Event| show(&event);
+    let surroundings = Surroundings { workshop: workbench, history: &history, events: &show };
+    let outcome = workflow::run(&context, workflow, selection, &surroundings).await?;
+    let touched: BTreeSet<TableName> = workflow.tasks().iter().flat_map(|task| workbench.tables_of(task.body())).collect();
+    if let Err(error) = workbench.roll_system(&touched).await {
+        // The tables themselves are done; the next run rolls the system tables forward.
+        output::note(&format!("warning: the system tables are behind: {}", error.chain()));
+    }
+    output::print(&summary(&outcome, output));
+    Ok(signals.exit_code().filter(|_| !outcome.state.is_success()).unwrap_or_else(|| outcome.exit_code()))
+}
+
+/// A workflow may be named by its file.
+fn workflow_name(text: &str) -> &str {
+    match text.strip_suffix(".json") {
+        Some(_) => Path::new(text).file_stem().and_then(|stem| stem.to_str()).unwrap_or(text),
+        None => text,
+    }
+}
+
+/// One line on stderr for what people want to know while they wait.
+fn show(event: &Event) {
+    match event {
+        Event::StageAdvanced { table, progress, seconds, .. } if !progress.idle => {
+            output::note(&format!("{table}: {} in {seconds:.2} s", told(progress)));
+        }
+        Event::AttemptFailed { task_key, message, will_retry_in, .. } => {
+            let next = will_retry_in.map(|delay| format!("; trying again in {:.1} s", delay.as_secs_f64()));
+            output::note(&format!("task `{task_key}` failed: {message}{}", next.unwrap_or_default()));
+        }
+        _ => {}
+    }
+}
+
+fn told(progress: &Progress) -> String {
+    let mut text = format!("{} rows", thousands(progress.rows_written));
+    if progress.files_read > 0 {
+        text.push_str(&format!(" from {} files", thousands(progress.files_read)));
+    }
+    for (count, what) in [(progress.rows_quarantined, "in quarantine"), (progress.rows_dropped, "left out")] {
+        if count > 0 {
+            text.push_str(&format!(", {} {what}", thousands(count)));
+        }
+    }
+    for (rule, rows) in &progress.warnings {
+        text.push_str(&format!(", {} violate `{rule}`", thousands(*rows)));
+    }
+    text
+}
+
+fn summary(outcome: &RunOutcome, output: OutputFormat) -> String {
+    if super::is_for_programs(output) {
+        let tasks = outcome.tasks.iter().map(|task| {
+            json!({
+                "task_key": task.task_key, "state": task.state, "seconds": task.seconds, "progress": task.progress,
+                "error": task.error.as_ref().map(::stage::Error::chain),
+            })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let run = json!({
+            "run": outcome.number, "run_id": outcome.run_id, "state": outcome.state, "seconds": outcome.seconds,
+            "progress": outcome.progress, "tasks": tasks,
+        });
+        return run.to_string();
+    }
+    let rows: Vec<Vec<String>> = outcome
+        .tasks
+        .iter()
+        .map(|task| {
+            vec![
+                task.task_key.clone(),
+                task.state.name().to_owned(),
+                thousands(task.progress.rows_written),
+                thousands(task.progress.rows_quarantined),
+                thousands(task.progress.rows_dropped),
+                format!("{:.2} s", task.seconds),
+            ]
+        })
+        .collect();
+    let header = ["task", "state", "rows written", "in quarantine", "left out", "time"];
+    let table = output::columns(&header, &rows);
+    format!("{table}run {} {} in {:.2} s\n", outcome.number, outcome.state.name(), outcome.seconds)
+}

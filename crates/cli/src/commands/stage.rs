@@ -1,0 +1,37 @@
+//! `medallion bronze|silver|gold|quality <table>`: one stage and an exit code, for cron, Airflow and the like.
+
+use std::collections::BTreeMap;
+
+use ::stage::{Layer, Result};
+use workflow::{Body, Selection, Workflow};
+
+use crate::args::{OutputFormat, QualityArguments, StageArguments};
+use crate::workbench::{Workbench, expect_layer};
+
+/// Brings one table of the given layer up to date.
+pub(super) async fn run(
+    workbench: Workbench,
+    layer: Layer,
+    arguments: &StageArguments,
+    output: OutputFormat,
+) -> Result<u8> {
+    let name = workbench.project.table(&arguments.table)?.name.clone();
+    expect_layer(&name, layer)?;
+    let body = match layer {
+        Layer::Bronze => Body::Bronze(name),
+        Layer::Silver => Body::Silver(name),
+        _ => Body::Gold(name),
+    };
+    execute(&workbench, body, arguments.full_refresh, output).await
+}
+
+/// Audits one table as it stands.
+pub(super) async fn audit(workbench: Workbench, arguments: &QualityArguments, output: OutputFormat) -> Result<u8> {
+    let name = workbench.project.table(&arguments.table)?.name.clone();
+    execute(&workbench, Body::Quality(name), false, output).await
+}
+
+async fn execute(workbench: &Workbench, body: Body, full_refresh: bool, output: OutputFormat) -> Result<u8> {
+    let workflow = Workflow::single(body);
+    super::run::execute(workbench, &workflow, &Selection::All, full_refresh, BTreeMap::new(), output).await
+}

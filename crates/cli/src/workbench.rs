@@ -1,0 +1,173 @@
+//! An opened project: the lake, the engine, the run history, and stages made from specs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bronze::Bronze;
+use futures::future::try_join_all;
+use gold::Gold;
+use gold::spec::Materialized;
+use lake::{Lake, S3Settings, ledger};
+use quality::Audit;
+use silver::Silver;
+use sql::{Engine, EngineOptions};
+use stage::{Error, Layer, Result, Stage, TableName};
+use workflow::{Body, History, Workshop};
+
+use crate::project::{Definition, Project, Table};
+
+/// The part of a project's memory that SQL may reserve. The rest is for decoding, keys, row groups being written, and
+/// what libraries use without telling the pool.
+const MEMORY_FOR_SQL: f64 = 0.4;
+/// Where the run history lies, below the project's folder.
+const HISTORY_FILE: &str = ".medallion/history.sqlite";
+
+/// An opened project.
+pub struct Workbench {
+    /// The project.
+    pub project: Project,
+    /// Its lake.
+    pub lake: Lake,
+    /// The engine of all queries.
+    pub engine: Engine,
+    s3: S3Settings,
+    views: Arc<BTreeMap<TableName, String>>,
+}
+
+impl Workbench {
+    /// Opens the lake and the engine of a project. Nothing is read or written yet.
+    ///
+    /// # Errors
+    /// When a secret cannot be had or the lake's location cannot be understood.
+    pub fn open(project: Project) -> Result<Workbench> {
+        let s3 = project.s3()?;
+        let lake = Lake::new(&project.lake.path, &s3)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss,
+                 reason = "a share of memory needs no precision")]
+        let memory_bytes = (project.memory_bytes as f64 * MEMORY_FOR_SQL) as usize;
+        let engine = Engine::new(EngineOptions { memory_bytes, spill_folder: None, threads: project.threads })?;
+        let storage = lake.storage();
+        engine.runtime().register_object_store(&storage.root_url(), storage.root.clone());
+        let views = project.tables.values().filter_map(view).collect();
+        Ok(Workbench { project, lake, engine, s3, views: Arc::new(views) })
+    }
+
+    /// The queries of saved views, by name.
+    pub fn views(&self) -> &BTreeMap<TableName, String> {
+        &self.views
+    }
+
+    /// The run history of the project.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or created.
+    pub fn history(&self) -> Result<History> {
+        History::open(&self.history_path())
+    }
+
+    /// Where the run history lies.
+    pub fn history_path(&self) -> PathBuf {
+        self.project.root.join(HISTORY_FILE)
+    }
+
+    /// Rolls the system tables of these tables' pipelines forward.
+    ///
+    /// # Errors
+    /// When the storage fails; the next call finishes it then.
+    pub async fn roll_system(&self, tables: &BTreeSet<TableName>) -> Result<()> {
+        let names: Vec<TableName> = tables.iter().cloned().collect();
+        let pipelines: BTreeSet<&str> = names.iter().map(TableName::pipeline).collect();
+        try_join_all(pipelines.into_iter().map(|pipeline| ledger::roll_system(&self.lake, pipeline, &names))).await?;
+        Ok(())
+    }
+
+    /// The tables that a task brings up to date.
+    pub fn tables_of(&self, body: &Body) -> BTreeSet<TableName> {
+        match body {
+            Body::Bronze(name) | Body::Silver(name) | Body::Gold(name) => BTreeSet::from([name.clone()]),
+            Body::Quality(_) => BTreeSet::new(),
+            Body::Pipeline { pipeline, layer, .. } => {
+                let fits = |name: &&TableName| name.pipeline() == pipeline && layer.is_none_or(|layer| name.layer() == layer);
+                self.project.tables.keys().filter(fits).cloned().collect()
+            }
+        }
+    }
+
+    fn stage(&self, name: &TableName) -> Result<Box<dyn Stage>> {
+        let table = self.table(name)?;
+        let (lake, engine) = (self.lake.clone(), self.engine.clone());
+        let name = name.clone();
+        Ok(match &table.definition {
+            Definition::Bronze(spec) => {
+                Box::new(Bronze::new(name, spec.clone(), lake, self.s3.clone(), engine, self.project.threads))
+            }
+            Definition::Silver { spec, from, sql } => {
+                let sql = sql.as_ref().map(|sql| sql.text.clone());
+                let memory_bytes = usize::try_from(self.project.memory_bytes).unwrap_or(usize::MAX);
+                Box::new(Silver::new(name, from.clone(), spec.clone(), sql, lake, engine, memory_bytes))
+            }
+            Definition::Gold { spec, sql } => {
+                Box::new(Gold::new(name, spec.clone(), sql.text.clone(), self.views.clone(), lake, engine))
+            }
+        })
+    }
+
+    fn audit(&self, name: &TableName) -> Result<Box<dyn Stage>> {
+        let expectations = self.table(name)?.expectations().to_vec();
+        Ok(Box::new(Audit::new(name.clone(), expectations, self.lake.clone(), self.engine.clone())))
+    }
+
+    fn table(&self, name: &TableName) -> Result<&Table> {
+        let found = self.project.tables.get(name);
+        found.ok_or_else(|| Error::config(format!("there is no table `{name}` in this project")))
+    }
+
+    /// The tables of a pipeline in waves: those of a wave only read tables of earlier ones.
+    fn waves_of(&self, tables: &BTreeSet<TableName>) -> Vec<Vec<TableName>> {
+        let mut waves: Vec<Vec<TableName>> = Vec::new();
+        let mut depth: BTreeMap<&TableName, usize> = BTreeMap::new();
+        for name in self.project.order().into_iter().filter(|name| tables.contains(*name)) {
+            let upstreams = self.project.upstreams(name);
+            let below = upstreams.iter().filter_map(|upstream| depth.get(*upstream)).map(|depth| depth + 1).max();
+            let wave = below.unwrap_or(0);
+            depth.insert(name, wave);
+            waves.resize_with(waves.len().max(wave + 1), Vec::new);
+            waves[wave].push(name.clone());
+        }
+        waves
+    }
+}
+
+impl Workshop for Workbench {
+    fn waves(&self, body: &Body) -> Result<Vec<Vec<Box<dyn Stage>>>> {
+        match body {
+            Body::Bronze(name) | Body::Silver(name) | Body::Gold(name) => Ok(vec![vec![self.stage(name)?]]),
+            Body::Quality(name) => Ok(vec![vec![self.audit(name)?]]),
+            Body::Pipeline { .. } => {
+                let waves = self.waves_of(&self.tables_of(body));
+                waves.iter().map(|wave| wave.iter().map(|name| self.stage(name)).collect()).collect()
+            }
+        }
+    }
+}
+
+fn view(table: &Table) -> Option<(TableName, String)> {
+    match &table.definition {
+        Definition::Gold { spec, sql } if spec.materialized == Materialized::View => {
+            Some((table.name.clone(), sql.text.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// The layer a stage command is for, checked against the table's.
+///
+/// # Errors
+/// [`stage::Kind::Config`] when the table is in another layer.
+pub fn expect_layer(name: &TableName, layer: Layer) -> Result<()> {
+    match name.layer() {
+        found if found == layer => Ok(()),
+        found => Err(Error::config(format!("{name} is a {found} table; run `medallion {found} {name}`"))),
+    }
+}
