@@ -23,7 +23,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use stage::{Error, Result};
 
-use crate::functions;
+use crate::{functions, optimizer};
 
 /// Rows per batch in flight.
 const BATCH_ROWS: usize = 8192;
@@ -58,6 +58,7 @@ impl Engine {
         let mut state = SessionStateBuilder::new_with_default_features()
             .with_config(config(&options))
             .with_runtime_env(runtime)
+            .with_optimizer_rules(optimizer::rules())
             .build();
         functions::register(&mut state)
             .map_err(|error| Error::bug("could not register a function").with_source(error))?;

@@ -134,6 +134,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_decimal_sum_beside_a_distinct_count_keeps_its_type() {
+        let sql = "SELECT user_key, count(DISTINCT id) AS n, sum(CAST(id AS DECIMAL(14, 2))) AS total FROM bronze.events
+            GROUP BY user_key";
+        let session = testing::engine().session("shop");
+        let plan = crate::plan(&session, "shop", sql, &testing::tables()).await.unwrap();
+        let promised = crate::output_schema(&plan);
+        let delivered = collect(&session, plan).await.unwrap();
+        assert_eq!(delivered[0].schema().field(2).data_type(), promised.field(2).data_type());
+    }
+
+    #[tokio::test]
     async fn explaining_shows_both_plans() {
         let session = testing::engine().session("shop");
         let sql = "SELECT id FROM bronze.events WHERE amount > 10";

@@ -11,6 +11,7 @@ mod engine;
 mod execute;
 mod flow;
 mod functions;
+mod optimizer;
 mod plan;
 mod problem;
 mod references;
