@@ -1,1 +1,25 @@
+//! The tests of the whole program: each drives the real `medallion` and looks at the lake it leaves behind.
+//!
+//! `project` makes a small project in a folder of its own and runs commands in it, `place` says where its lake is, `s3`
+//! is the S3 server of this test binary, `waiting` waits for conditions. Every other module holds tests of one subject.
+//! A test that must hold on a local folder and on S3 is one function `check_...` with a test for each place.
 
+mod place;
+mod project;
+mod s3;
+mod shop;
+mod waiting;
+
+mod architecture; // which crate may use which
+mod check; // `medallion check`
+mod concurrency; // several processes on one lake
+mod crash; // kill -9 at any moment
+mod evolution; // data that the schema does not describe
+mod experiments; // the generated pipeline of the demo project
+mod formats; // files of every format hold the same rows
+mod quality; // expectations, quarantine, audits
+mod retail; // the real invoices
+mod runner; // workflows: order, failures, signals, history
+mod storage; // lakes that fail: no server, no rights, no space, altered tables
+mod write_modes; // append, unique_key, merge, overwrite, clean steps
+mod wrong_input; // one clear line and the right exit code

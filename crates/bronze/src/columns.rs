@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray, new_null_array};
-use arrow::compute::cast;
+use arrow::array::{
+    ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray, UInt32Array, new_null_array,
+};
+use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use frame::types::timestamp;
@@ -62,7 +64,8 @@ impl Columns {
     pub fn complete(&self, decoded: &RecordBatch, source: &str, path: &[(String, String)]) -> Result<RecordBatch> {
         let rows = decoded.num_rows();
         let schema = decoded.schema();
-        let data: Vec<usize> = (0..schema.fields().len()).filter(|index| !is_system(schema.field(*index).name())).collect();
+        let data: Vec<usize> =
+            (0..schema.fields().len()).filter(|index| !is_system(schema.field(*index).name())).collect();
         let mut arrays: Vec<ArrayRef> = data.iter().map(|index| decoded.column(*index).clone()).collect();
         for field in &self.path_fields {
             arrays.push(path_array(field, path, rows, source)?);
@@ -70,7 +73,7 @@ impl Columns {
         let column = |name: &str| {
             decoded.column_by_name(name).cloned().ok_or_else(|| Error::bug(format!("decoded rows have no `{name}`")))
         };
-        arrays.push(repeated(source, rows));
+        arrays.push(repeated(source, rows)?);
         arrays.push(column(POSITION)?);
         let ingested = TimestampMicrosecondArray::from_value(self.now.timestamp_micros(), rows).with_timezone("UTC");
         arrays.push(Arc::new(ingested));
@@ -89,22 +92,55 @@ fn path_array(field: &FieldRef, path: &[(String, String)], rows: usize, source: 
     if value == "__HIVE_DEFAULT_PARTITION__" {
         return Ok(new_null_array(field.data_type(), rows));
     }
-    let text = repeated(value, rows);
+    let text = repeated(value, rows)?;
     if field.data_type() == &DataType::Utf8View {
         return Ok(text);
     }
-    let options = arrow::compute::CastOptions { safe: false, ..Default::default() };
-    cast(&text.slice(0, 0), field.data_type())
-        .and_then(|_| arrow::compute::cast_with_options(&text, field.data_type(), &options))
-        .map_err(|error| {
-            let name = field.name();
-            let wanted = frame::types::type_name(field.data_type());
-            Error::data(format!("`{name}={value}` in the path of {source} is not a {wanted}; change [schema] {name}"))
-                .with_source(error)
-        })
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(&text, field.data_type(), &options).map_err(|error| {
+        let name = field.name();
+        let wanted = frame::types::type_name(field.data_type());
+        Error::data(format!("`{name}={value}` in the path of {source} is not a {wanted}; change [schema] {name}"))
+            .with_source(error)
+    })
 }
 
-/// One text for every row. All views share its bytes.
-fn repeated(text: &str, rows: usize) -> ArrayRef {
-    Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(text, rows)))
+/// One text for every row. Taking copies the view only, so all rows share its bytes.
+fn repeated(text: &str, rows: usize) -> Result<ArrayRef> {
+    let one = StringViewArray::from_iter_values([text]);
+    take(&one, &UInt32Array::from_value(0, rows), None)
+        .map_err(|error| Error::bug("could not repeat the name of a source").with_source(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::AsArray as _;
+    use arrow::datatypes::Int32Type;
+
+    fn completed(data_type: DataType, path: &[(String, String)]) -> Result<RecordBatch> {
+        let decoded = RecordBatch::try_from_iter_with_nullable([
+            ("a", Arc::new(Int64Array::from(vec![7, 8])) as ArrayRef, true),
+            (POSITION, Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef, true),
+            (RESCUED, new_null_array(&DataType::Utf8View, 2), true),
+        ])
+        .unwrap();
+        let path_fields = vec![Arc::new(Field::new("year", data_type, true))];
+        Columns { path_fields, batch: 3, now: DateTime::UNIX_EPOCH }.complete(&decoded, "year=2024/f.json", path)
+    }
+
+    #[test]
+    fn rows_get_the_columns_of_their_path_and_origin() {
+        let rows = completed(DataType::Int32, &[("year".to_owned(), "2024".to_owned())]).unwrap();
+        let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+        assert_eq!(names, ["a", "year", SOURCE, POSITION, INGESTED_AT, BATCH, RESCUED]);
+        assert_eq!(rows.column(1).as_primitive::<Int32Type>().value(1), 2024);
+        assert_eq!(rows.column(2).as_string_view().value(1), "year=2024/f.json");
+    }
+
+    #[test]
+    fn a_path_that_does_not_fit_its_type_is_named() {
+        let error = completed(DataType::Int32, &[("year".to_owned(), "next".to_owned())]).unwrap_err();
+        assert!(error.message().contains("`year=next` in the path of year=2024/f.json"), "{}", error.message());
+    }
 }

@@ -116,7 +116,8 @@ impl Ingest {
                 })
                 .collect();
             self.gate.put_aside_unread(&rejects).await?;
-            let complete = self.columns.complete(&decoded.rows, &file.path, &path_columns(&file.path)).map_err(named)?;
+            let complete =
+                self.columns.complete(&decoded.rows, &file.path, &path_columns(&file.path)).map_err(named)?;
             writer.write(&checker.check(complete).await?).await?;
         }
         let rows_written = writer.rows();

@@ -33,20 +33,21 @@ pub struct LandedFile {
 pub struct Landing {
     spec: FilesSpec,
     storage: Storage,
+    source: String,
 }
 
 impl Landing {
-    /// The landing place of a spec.
+    /// The landing place of a spec. `source` is the name under which its positions and read files are kept.
     ///
     /// # Errors
     /// [`stage::Kind::Config`] when the path cannot be understood.
-    pub fn open(spec: &FilesSpec, s3: &S3Settings) -> Result<Landing> {
-        Ok(Landing { spec: spec.clone(), storage: Storage::open(&spec.path, s3)? })
+    pub fn open(spec: &FilesSpec, source: &str, s3: &S3Settings) -> Result<Landing> {
+        Ok(Landing { spec: spec.clone(), storage: Storage::open(&spec.path, s3)?, source: source.to_owned() })
     }
 
-    /// The name under which positions and read files are kept: the location.
-    pub fn source(&self) -> String {
-        self.storage.url.as_str().trim_end_matches('/').to_owned()
+    /// The name under which positions and read files are kept.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The store that holds the files.
@@ -91,7 +92,9 @@ impl Landing {
         let folder = self.storage.url.to_file_path().unwrap_or_default();
         match std::fs::metadata(&folder) {
             Ok(found) if found.is_dir() => Ok(()),
-            Ok(_) => Err(Error::config(format!("`{}` is a file; [source.files] path must be a folder", self.spec.path))),
+            Ok(_) => {
+                Err(Error::config(format!("`{}` is a file; [source.files] path must be a folder", self.spec.path)))
+            }
             Err(error) => Err(Error::config(format!(
                 "the landing folder `{}` does not exist; create it or change [source.files] path",
                 self.spec.path
@@ -139,7 +142,8 @@ impl Landing {
                 },
                 None => {}
             }
-            let is_full = batch.len() as u64 >= self.spec.max_files || bytes.saturating_add(file.size) > self.spec.max_bytes;
+            let is_full =
+                batch.len() as u64 >= self.spec.max_files || bytes.saturating_add(file.size) > self.spec.max_bytes;
             if is_full && !batch.is_empty() {
                 break;
             }
@@ -199,14 +203,15 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "{}\n").unwrap();
         }
-        let landing = Landing::open(&spec(folder.path().to_str().unwrap()), &S3Settings::default()).unwrap();
+        let landing = Landing::open(&spec(folder.path().to_str().unwrap()), "s", &S3Settings::default()).unwrap();
         let files = landing.list(Utc::now()).await.unwrap();
         (folder, landing, files)
     }
 
     #[tokio::test]
     async fn unfinished_and_hidden_files_are_left_alone() {
-        let names = ["b.json", "a.json", "_c.json", ".d.json", "e.json.tmp", "_log/f.json", "g.csv", "year=2024/h.json"];
+        let names =
+            ["b.json", "a.json", "_c.json", ".d.json", "e.json.tmp", "_log/f.json", "g.csv", "year=2024/h.json"];
         let (_folder, _, files) = landed(&names).await;
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a.json", "b.json", "year=2024/h.json"]);
@@ -222,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_folder_is_named_with_its_remedy() {
-        let landing = Landing::open(&spec("/no/such/folder"), &S3Settings::default()).unwrap();
+        let landing = Landing::open(&spec("/no/such/folder"), "s", &S3Settings::default()).unwrap();
         let error = landing.list(Utc::now()).await.unwrap_err();
         assert!(error.message().contains("`/no/such/folder` does not exist; create it"), "{}", error.message());
     }

@@ -76,7 +76,8 @@ mod tests {
         let structure = |names: &[&str]| {
             DataType::Struct(names.iter().map(|name| Field::new(*name, DataType::Utf8View, true)).collect())
         };
-        let hints = Schema::new(vec![Field::new("a", DataType::Utf8View, true), Field::new("s", structure(&["x"]), true)]);
+        let hints =
+            Schema::new(vec![Field::new("a", DataType::Utf8View, true), Field::new("s", structure(&["x"]), true)]);
         let inferred = Schema::new(vec![
             Field::new("b", DataType::Int64, true),
             Field::new("a", DataType::Int64, true),

@@ -32,6 +32,7 @@ const FILES_IN_RECORD: usize = 500;
 pub struct Bronze {
     name: TableName,
     spec: BronzeSpec,
+    source: String,
     lake: Lake,
     s3: S3Settings,
     engine: Engine,
@@ -39,17 +40,26 @@ pub struct Bronze {
 }
 
 impl Bronze {
-    /// The stage of one bronze table.
-    pub fn new(name: TableName, spec: BronzeSpec, lake: Lake, s3: S3Settings, engine: Engine, threads: usize) -> Bronze {
-        Bronze { name, spec, lake, s3, engine, threads: threads.max(1) }
+    /// The stage of one bronze table. `source` is the name under which positions are kept: it must stay the same wherever
+    /// the project's folder is moved, and differ between projects that write to one table.
+    pub fn new(
+        name: TableName,
+        spec: BronzeSpec,
+        source: String,
+        lake: Lake,
+        s3: S3Settings,
+        engine: Engine,
+        threads: usize,
+    ) -> Bronze {
+        Bronze { name, spec, source, lake, s3, engine, threads: threads.max(1) }
     }
 
     async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
         let SourceSpec::Files(files_spec) = &self.spec.source;
-        let landing = Landing::open(files_spec, &self.s3)?;
+        let landing = Landing::open(files_spec, &self.source, &self.s3)?;
         let mut table = self.lake.open(&self.name).await?;
         ledger::roll_quarantine(&self.lake, &table, &quarantine::schema()).await?;
-        let known = self.known_files(&table, &landing.source()).await?;
+        let known = self.known_files(&table, landing.source()).await?;
         let batch = landing.next_batch(landing.list(context.now()).await?, &known)?;
         if batch.is_empty() {
             return Ok(Progress::idle());
@@ -67,8 +77,7 @@ impl Bronze {
         let bytes = batch.iter().map(|file| file.size).sum();
         let mut progress = progress(&ingested, &passed, batch.len() as u64, bytes);
         let record = self.record(&table, &landing, &batch, &ingested, &passed, number, context).await?;
-        let range =
-            OffsetRange { from: Checkpoint::of(&position, number), to: Checkpoint::of(&position, number + 1) };
+        let range = OffsetRange { from: Checkpoint::of(&position, number), to: Checkpoint::of(&position, number + 1) };
         let version = table.commit(commit(schema, &self.spec.partition_by, ingested.added, range, record)).await?;
         progress.version = Some(version);
         ledger::roll_quarantine(&self.lake, &table, &quarantine::schema()).await?;
@@ -165,7 +174,7 @@ impl Bronze {
         batch: i64,
         context: &Context,
     ) -> Result<Record> {
-        let source = landing.source();
+        let source = landing.source().to_owned();
         let read = files.iter().zip(&ingested.rows_per_file).map(|(file, rows)| IngestedFile {
             source: source.clone(),
             path: file.path.clone(),

@@ -194,7 +194,7 @@ pub(crate) struct NewArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArguments {
-    /// Which schema to print: project, bronze, silver, gold or workflow; all names when left out
+    /// Which schema to print: medallion, bronze, silver, gold or workflow; all names when left out
     pub(crate) name: Option<String>,
     /// Write all schemas into this folder
     #[arg(long, value_name = "FOLDER")]

@@ -1,11 +1,12 @@
 //! Everything behind the `medallion` command.
 //!
-//! [`main`] parses the arguments, starts the runtime and runs one command of [`commands`]; each has a file of its own. A
+//! [`main`] parses the arguments, starts the runtime and runs one command of `commands`; each has a file of its own. A
 //! [`Workbench`] is an opened project: lake, engine, run history, and the stages made from specs.
 
 mod args;
 mod commands;
 mod output;
+mod progress;
 pub mod project;
 pub mod scaffold;
 pub mod schema;
@@ -51,9 +52,11 @@ fn run(arguments: Arguments) -> Result<u8> {
 
 fn start_logging(format: LogFormat) {
     // Delta and DataFusion report as errors what our commit function handles; the user sees what we make of it.
-    let filter = EnvFilter::try_from_env("MEDALLION_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("warn,deltalake=off,deltalake_core=off,buoyant_kernel=off,delta_kernel=off"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_span_events(FmtSpan::NONE);
+    let filter = EnvFilter::try_from_env("MEDALLION_LOG").unwrap_or_else(|_| {
+        EnvFilter::new("warn,deltalake=off,deltalake_core=off,buoyant_kernel=off,delta_kernel=off")
+    });
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_span_events(FmtSpan::NONE);
     match format {
         LogFormat::Text => builder.with_target(false).init(),
         LogFormat::Json => builder.json().init(),

@@ -1,10 +1,11 @@
 //! An opened project: the lake, the engine, the run history, and stages made from specs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bronze::Bronze;
+use bronze::spec::SourceSpec;
 use futures::future::try_join_all;
 use gold::Gold;
 use gold::spec::Materialized;
@@ -43,8 +44,12 @@ impl Workbench {
     pub fn open(project: Project) -> Result<Workbench> {
         let s3 = project.s3()?;
         let lake = Lake::new(&project.lake.path, &s3)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss,
-                 reason = "a share of memory needs no precision")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "a share of memory needs no precision"
+        )]
         let memory_bytes = (project.memory_bytes as f64 * MEMORY_FOR_SQL) as usize;
         let engine = Engine::new(EngineOptions { memory_bytes, spill_folder: None, threads: project.threads })?;
         let storage = lake.storage();
@@ -88,7 +93,8 @@ impl Workbench {
             Body::Bronze(name) | Body::Silver(name) | Body::Gold(name) => BTreeSet::from([name.clone()]),
             Body::Quality(_) => BTreeSet::new(),
             Body::Pipeline { pipeline, layer, .. } => {
-                let fits = |name: &&TableName| name.pipeline() == pipeline && layer.is_none_or(|layer| name.layer() == layer);
+                let fits =
+                    |name: &&TableName| name.pipeline() == pipeline && layer.is_none_or(|layer| name.layer() == layer);
                 self.project.tables.keys().filter(fits).cloned().collect()
             }
         }
@@ -100,7 +106,9 @@ impl Workbench {
         let name = name.clone();
         Ok(match &table.definition {
             Definition::Bronze(spec) => {
-                Box::new(Bronze::new(name, spec.clone(), lake, self.s3.clone(), engine, self.project.threads))
+                let SourceSpec::Files(files) = &spec.source;
+                let source = source_name(&self.project, &files.path);
+                Box::new(Bronze::new(name, spec.clone(), source, lake, self.s3.clone(), engine, self.project.threads))
             }
             Definition::Silver { spec, from, sql } => {
                 let sql = sql.as_ref().map(|sql| sql.text.clone());
@@ -149,6 +157,19 @@ impl Workshop for Workbench {
                 waves.iter().map(|wave| wave.iter().map(|name| self.stage(name)).collect()).collect()
             }
         }
+    }
+}
+
+/// The name of a file source: its location, or for a folder inside the project, the project's name and the folder in it.
+/// So a project that is moved or copied as a whole goes on where it stood.
+fn source_name(project: &Project, path: &str) -> String {
+    match Path::new(path).strip_prefix(&project.root) {
+        Ok(inside) => {
+            let parts: Vec<_> = inside.components().filter(|part| *part != Component::CurDir).collect();
+            let inside: PathBuf = parts.into_iter().collect();
+            format!("{}/{}", project.name, inside.display())
+        }
+        Err(_) => path.trim_end_matches('/').to_owned(),
     }
 }
 

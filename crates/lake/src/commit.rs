@@ -153,17 +153,14 @@ impl Table {
         let current = in_flight(&current);
         let needed = match commit.operation {
             Operation::Overwrite => in_flight(&commit.schema),
-            _ => union(&current, &in_flight(&commit.schema)).map_err(|error| {
-                error.context(format!("cannot add rows to {}", self.name))
-            })?,
+            _ => union(&current, &in_flight(&commit.schema))
+                .map_err(|error| error.context(format!("cannot add rows to {}", self.name)))?,
         };
         if needed == current {
             return Ok(None);
         }
-        let widened = metadata
-            .clone()
-            .with_schema(&to_delta(&needed)?)
-            .map_err(|error| self.failed("widen", error.into()))?;
+        let widened =
+            metadata.clone().with_schema(&to_delta(&needed)?).map_err(|error| self.failed("widen", error.into()))?;
         Ok(Some(Action::Metadata(widened)))
     }
 
@@ -240,7 +237,8 @@ fn protocol(has_naive_times: bool) -> Result<Protocol> {
             "readerFeatures": ["timestampNtz"], "writerFeatures": ["timestampNtz"],
         }),
     };
-    serde_json::from_value(value).map_err(|error| Error::bug("could not make a Delta protocol action").with_source(error))
+    serde_json::from_value(value)
+        .map_err(|error| Error::bug("could not make a Delta protocol action").with_source(error))
 }
 
 fn remove(add: Add, now: i64) -> Remove {

@@ -47,7 +47,12 @@ pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> 
                 from: Checkpoint::of(&position, from),
                 to: Checkpoint::of(&position, version as i64 + 1),
             }),
-            record: Record { run: record.run.clone(), batch: record.batch, action: "quarantine".into(), ..Record::default() },
+            record: Record {
+                run: record.run.clone(),
+                batch: record.batch,
+                action: "quarantine".into(),
+                ..Record::default()
+            },
         };
         commit_once(&mut quarantine, commit, &position, version).await?;
     }
@@ -118,11 +123,14 @@ pub fn position_of(table: &Table) -> Result<String> {
 /// When the storage fails.
 pub async fn stage_manifest(table: &Table, files: &[IngestedFile]) -> Result<String> {
     let path = format!("{MANIFEST_FOLDER}/{}.json", uuid::Uuid::new_v4());
-    let bytes = serde_json::to_vec(files).map_err(|error| Error::bug("could not write a manifest").with_source(error))?;
+    let bytes =
+        serde_json::to_vec(files).map_err(|error| Error::bug("could not write a manifest").with_source(error))?;
     let store = table.inner.log_store().object_store(None);
     object_store::ObjectStoreExt::put(store.as_ref(), &object_store::path::Path::from(path.as_str()), bytes.into())
         .await
-        .map_err(|error| crate::classify_store(&format!("could not stage the files read into {}", table.name()), error))?;
+        .map_err(|error| {
+            crate::classify_store(&format!("could not stage the files read into {}", table.name()), error)
+        })?;
     Ok(path)
 }
 

@@ -11,9 +11,7 @@ use chrono::DateTime;
 use deltalake::datafusion::catalog::{Session, TableProvider};
 use deltalake::datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use deltalake::datafusion::datasource::listing::PartitionedFile;
-use deltalake::datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfigBuilder, ParquetSource,
-};
+use deltalake::datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use deltalake::datafusion::datasource::source::DataSourceExec;
 use deltalake::datafusion::datasource::table_schema::TableSchema;
 use deltalake::datafusion::execution::object_store::ObjectStoreUrl;
@@ -54,12 +52,15 @@ impl Table {
                 known.cloned().unwrap_or_else(|| Arc::new(Field::new(name, DataType::Utf8View, true)))
             })
             .collect();
-        let files = files.iter().map(|add| self.partitioned_file(add, &partition_fields)).collect::<Result<Vec<_>>>()?;
+        let files =
+            files.iter().map(|add| self.partitioned_file(add, &partition_fields)).collect::<Result<Vec<_>>>()?;
         let mut root = self.url().clone();
         root.set_path("");
         let store = ObjectStoreUrl::parse(root.as_str())
             .map_err(|error| Error::bug(format!("could not address {}", self.name)).with_source(error))?;
-        let table_schema = TableSchema::builder(Arc::new(Schema::new(file_fields))).with_table_partition_cols(partition_fields).build();
+        let table_schema = TableSchema::builder(Arc::new(Schema::new(file_fields)))
+            .with_table_partition_cols(partition_fields)
+            .build();
         Ok(Arc::new(FileSet { store, table_schema, files }))
     }
 
@@ -84,8 +85,9 @@ impl Table {
         let folder = Path::from_url_path(self.url().path())
             .map_err(|error| Error::bug(format!("could not address {}", self.name)).with_source(error))?;
         let relative = percent_decode_str(&add.path).decode_utf8_lossy();
-        let location = Path::parse(format!("{folder}/{relative}"))
-            .map_err(|error| Error::data(format!("{} names a file that cannot be addressed", self.name)).with_source(error))?;
+        let location = Path::parse(format!("{folder}/{relative}")).map_err(|error| {
+            Error::data(format!("{} names a file that cannot be addressed", self.name)).with_source(error)
+        })?;
         let meta = ObjectMeta {
             location,
             last_modified: DateTime::from_timestamp_millis(add.modification_time).unwrap_or_default(),
@@ -107,7 +109,10 @@ impl TableProvider for FileSet {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 

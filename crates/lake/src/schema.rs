@@ -76,9 +76,9 @@ fn union_field(known: &Arc<Field>, incoming: &Arc<Field>, path: &str) -> Result<
 
 /// The Delta schema of Arrow columns.
 pub(crate) fn to_delta(schema: &Schema) -> Result<StructType> {
-    schema.try_into_kernel().map_err(|error| {
-        Error::data("a column has a type that Delta tables cannot hold").with_source(error)
-    })
+    schema
+        .try_into_kernel()
+        .map_err(|error| Error::data("a column has a type that Delta tables cannot hold").with_source(error))
 }
 
 #[cfg(test)]

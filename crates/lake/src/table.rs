@@ -155,7 +155,9 @@ impl Table {
             log_store.read_commit_entry(version).await.map_err(|error| self.failed("read the log of", error))?;
         match bytes {
             None => Ok(None),
-            Some(bytes) => get_actions(version, &bytes).map(Some).map_err(|error| self.failed("read the log of", error)),
+            Some(bytes) => {
+                get_actions(version, &bytes).map(Some).map_err(|error| self.failed("read the log of", error))
+            }
         }
     }
 

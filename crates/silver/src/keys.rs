@@ -3,8 +3,8 @@
 //! A unique key needs no order, so a key is a 128-bit hash in a set. When the set is full it is sorted into a run on
 //! disk and begun anew; keys that turn up in several runs are found by merging the runs afterwards.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -105,9 +105,7 @@ impl Duplicates {
 
     /// Which rows stay. `met` remembers the first row of each key over all files.
     pub(crate) fn keep(&self, keys: &[u128], met: &mut KeySet) -> BooleanArray {
-        let stays = |key: &u128| {
-            !self.everywhere.contains(key) && (!self.but_first.contains(key) || met.insert(*key))
-        };
+        let stays = |key: &u128| !self.everywhere.contains(key) && (!self.but_first.contains(key) || met.insert(*key));
         keys.iter().map(stays).map(Some).collect()
     }
 

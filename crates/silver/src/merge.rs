@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use ::stage::{Context, Error, Layer, Result, TableName};
 use arrow::datatypes::SchemaRef;
+use futures::StreamExt as _;
 use lake::{Add, RollingWriter, Table};
 use sql::Engine;
-use futures::StreamExt as _;
 
 use crate::overlap::overlapping;
 use crate::spec::MergeSpec;
@@ -48,9 +48,7 @@ impl Merge<'_> {
         let session = self.engine.session(pipeline);
         let plan = sql::plan(&session, pipeline, &self.statement(), &tables)
             .await
-            .map_err(|problem| {
-                Error::config(format!("write.merge of {}: {}", self.table.name(), problem.message))
-            })?;
+            .map_err(|problem| Error::config(format!("write.merge of {}: {}", self.table.name(), problem.message)))?;
         let mut writer = RollingWriter::new(self.table.staging(), self.partition_by);
         for mut stream in sql::flow(&session, plan, &self.schema).await? {
             while let Some(rows) = stream.next().await {

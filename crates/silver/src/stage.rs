@@ -195,8 +195,7 @@ impl Silver {
         let mut tables: Tables = BTreeMap::from([(self.from.clone(), changed)]);
         let mut reads = BTreeMap::new();
         let Some(text) = &self.sql else { return Ok((tables, reads)) };
-        let names = sql::references(text, self.name.pipeline())
-            .map_err(|problem| self.sql_problem(problem))?;
+        let names = sql::references(text, self.name.pipeline()).map_err(|problem| self.sql_problem(problem))?;
         for name in names.into_iter().filter(|name| *name != self.from) {
             let table = self.lake.open(&name).await?;
             reads.insert(name.to_string(), table.version().unwrap_or_default());
@@ -206,7 +205,10 @@ impl Silver {
     }
 
     fn sql_problem(&self, problem: sql::SqlProblem) -> Error {
-        Error::config(format!("the SQL of {}, line {}, column {}: {}", self.name, problem.line, problem.column, problem.message))
+        Error::config(format!(
+            "the SQL of {}, line {}, column {}: {}",
+            self.name, problem.line, problem.column, problem.message
+        ))
     }
 
     fn clean_problem(&self, problems: &[::stage::Problem]) -> Error {

@@ -43,7 +43,8 @@ impl Work {
         }
         let mut staged = Staged::default();
         while let Some(joined) = tasks.join_next().await {
-            let part = joined.unwrap_or_else(|error| Err(Error::bug("a worker ended unexpectedly").with_source(error)))?;
+            let part =
+                joined.unwrap_or_else(|error| Err(Error::bug("a worker ended unexpectedly").with_source(error)))?;
             staged.added.extend(part.added);
             staged.rows += part.rows;
             staged.duplicates += part.duplicates;

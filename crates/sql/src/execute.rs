@@ -135,7 +135,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_decimal_sum_beside_a_distinct_count_keeps_its_type() {
-        let sql = "SELECT user_key, count(DISTINCT id) AS n, sum(CAST(id AS DECIMAL(14, 2))) AS total FROM bronze.events
+        let sql =
+            "SELECT user_key, count(DISTINCT id) AS n, sum(CAST(id AS DECIMAL(14, 2))) AS total FROM bronze.events
             GROUP BY user_key";
         let session = testing::engine().session("shop");
         let plan = crate::plan(&session, "shop", sql, &testing::tables()).await.unwrap();

@@ -62,7 +62,9 @@ pub fn one_of_each(
     let keys: Vec<_> = columns.iter().map(ident).collect();
     let all: Vec<_> = schema.fields().iter().map(|field| ident(field.name())).collect();
     let mut sort: Vec<_> = keys.iter().map(|key| key.clone().sort(true, true)).collect();
-    sort.extend(order.iter().filter(|name| schema.field_with_name(name).is_ok()).map(|name| ident(*name).sort(true, true)));
+    sort.extend(
+        order.iter().filter(|name| schema.field_with_name(name).is_ok()).map(|name| ident(*name).sort(true, true)),
+    );
     let rows = session.read_table(table).and_then(|rows| rows.distinct_on(keys, all, Some(sort))).map_err(classify)?;
     Ok(rows.into_view())
 }
@@ -75,7 +77,8 @@ fn typed(batch: &RecordBatch, output: &SchemaRef) -> Result<RecordBatch> {
         }
         cast_with_options(column, field.data_type(), &options).map_err(|error| {
             let (name, wanted) = (field.name(), field.data_type());
-            Error::data(format!("column `{name}` of the query does not fit {wanted}; cast it in the SQL")).with_source(error)
+            Error::data(format!("column `{name}` of the query does not fit {wanted}; cast it in the SQL"))
+                .with_source(error)
         })
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;

@@ -146,9 +146,10 @@ impl ExecutionPlan for StepExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let function = self.function.clone();
-        let rows = self.input.execute(partition, context)?.map(move |batch| {
-            function(batch?).map_err(|error| DataFusionError::External(Box::new(error)))
-        });
+        let rows = self
+            .input
+            .execute(partition, context)?
+            .map(move |batch| function(batch?).map_err(|error| DataFusionError::External(Box::new(error))));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.output.clone(), rows)))
     }
 }

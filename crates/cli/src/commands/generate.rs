@@ -24,11 +24,14 @@ fn landing(project: &ProjectArguments, arguments: &GenerateArguments) -> Result<
         return Ok(folder.clone());
     }
     let project = super::load_checked(project)?;
-    let landing = project.variables.get("landing").ok_or_else(|| {
-        Error::config("the project has no variable `landing`; say where to write with --to <folder>")
-    })?;
+    let landing = project
+        .variables
+        .get("landing")
+        .ok_or_else(|| Error::config("the project has no variable `landing`; say where to write with --to <folder>"))?;
     if landing.contains("://") {
-        return Err(Error::config(format!("cannot generate into `{landing}`; write to a folder with --to and copy it there")));
+        return Err(Error::config(format!(
+            "cannot generate into `{landing}`; write to a folder with --to and copy it there"
+        )));
     }
     Ok(project.root.join(landing))
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ::stage::{Context, Progress, Result, TableName};
+use ::stage::{Context, Result, TableName};
 use serde_json::json;
 use workflow::{Event, RunOutcome, Selection, Surroundings, Workflow};
 
 use crate::args::{OutputFormat, RunArguments};
 use crate::output::{self, thousands};
+use crate::progress::Display;
 use crate::signals::Signals;
 use crate::workbench::Workbench;
 
@@ -35,12 +36,18 @@ pub(super) async fn execute(
 ) -> Result<u8> {
     let signals = Signals::listen();
     let history = workbench.history()?;
-    let context =
-        Context { cancellation: signals.cancellation.clone(), full_refresh, parameters, ..Context::new(workflow.name()) };
-    let show = |event: Event| show(&event);
+    let context = Context {
+        cancellation: signals.cancellation.clone(),
+        full_refresh,
+        parameters,
+        ..Context::new(workflow.name())
+    };
+    let display = Display::new();
+    let show = |event: Event| display.show(&event);
     let surroundings = Surroundings { workshop: workbench, history: &history, events: &show };
     let outcome = workflow::run(&context, workflow, selection, &surroundings).await?;
-    let touched: BTreeSet<TableName> = workflow.tasks().iter().flat_map(|task| workbench.tables_of(task.body())).collect();
+    let touched: BTreeSet<TableName> =
+        workflow.tasks().iter().flat_map(|task| workbench.tables_of(task.body())).collect();
     if let Err(error) = workbench.roll_system(&touched).await {
         // The tables themselves are done; the next run rolls the system tables forward.
         output::note(&format!("warning: the system tables are behind: {}", error.chain()));
@@ -55,36 +62,6 @@ fn workflow_name(text: &str) -> &str {
         Some(_) => Path::new(text).file_stem().and_then(|stem| stem.to_str()).unwrap_or(text),
         None => text,
     }
-}
-
-/// One line on stderr for what people want to know while they wait.
-fn show(event: &Event) {
-    match event {
-        Event::StageAdvanced { table, progress, seconds, .. } if !progress.idle => {
-            output::note(&format!("{table}: {} in {seconds:.2} s", told(progress)));
-        }
-        Event::AttemptFailed { task_key, message, will_retry_in, .. } => {
-            let next = will_retry_in.map(|delay| format!("; trying again in {:.1} s", delay.as_secs_f64()));
-            output::note(&format!("task `{task_key}` failed: {message}{}", next.unwrap_or_default()));
-        }
-        _ => {}
-    }
-}
-
-fn told(progress: &Progress) -> String {
-    let mut text = format!("{} rows", thousands(progress.rows_written));
-    if progress.files_read > 0 {
-        text.push_str(&format!(" from {} files", thousands(progress.files_read)));
-    }
-    for (count, what) in [(progress.rows_quarantined, "in quarantine"), (progress.rows_dropped, "left out")] {
-        if count > 0 {
-            text.push_str(&format!(", {} {what}", thousands(count)));
-        }
-    }
-    for (rule, rows) in &progress.warnings {
-        text.push_str(&format!(", {} violate `{rule}`", thousands(*rows)));
-    }
-    text
 }
 
 fn summary(outcome: &RunOutcome, output: OutputFormat) -> String {

@@ -27,15 +27,20 @@ fn overview(workbench: &Workbench, output: OutputFormat) -> String {
     let project = &workbench.project;
     let tables = project.order().into_iter().filter_map(|name| project.tables.get(name));
     if output == OutputFormat::Json {
-        let tables: Vec<_> = tables.map(|table| json!({ "table": table.name.to_string(), "description": table.description() })).collect();
+        let tables: Vec<_> = tables
+            .map(|table| json!({ "table": table.name.to_string(), "description": table.description() }))
+            .collect();
         let workflows: Vec<_> = project.workflows.keys().collect();
         return json!({ "project": project.name, "tables": tables, "workflows": workflows }).to_string();
     }
     let mut rows: Vec<Vec<String>> =
         tables.map(|table| vec![table.name.to_string(), table.description().to_owned()]).collect();
-    rows.extend(project.workflows.values().map(|workflow| {
-        vec![format!("workflow {}", workflow.name()), workflow.description().to_owned()]
-    }));
+    rows.extend(
+        project
+            .workflows
+            .values()
+            .map(|workflow| vec![format!("workflow {}", workflow.name()), workflow.description().to_owned()]),
+    );
     match output {
         OutputFormat::Csv => output::csv(&["name", "description"], &rows),
         _ => output::columns(&["name", "description"], &rows),
@@ -84,7 +89,8 @@ fn show_workflow(workflow: &Workflow, output: OutputFormat) -> String {
         .iter()
         .enumerate()
         .map(|(index, task)| {
-            let upstreams = workflow.dag().dependencies(index).iter().map(|index| workflow.tasks()[*index].key().to_owned());
+            let upstreams =
+                workflow.dag().dependencies(index).iter().map(|index| workflow.tasks()[*index].key().to_owned());
             (task.key().to_owned(), task.body().to_string(), upstreams.collect())
         })
         .collect();
@@ -93,7 +99,8 @@ fn show_workflow(workflow: &Workflow, output: OutputFormat) -> String {
             .iter()
             .map(|(key, body, depends_on)| json!({ "task_key": key, "body": body, "depends_on": depends_on }))
             .collect();
-        return json!({ "workflow": workflow.name(), "description": workflow.description(), "tasks": tasks }).to_string();
+        return json!({ "workflow": workflow.name(), "description": workflow.description(), "tasks": tasks })
+            .to_string();
     }
     let rows: Vec<Vec<String>> =
         tasks.into_iter().map(|(key, body, depends_on)| vec![key, body, depends_on.join(", ")]).collect();

@@ -1,0 +1,65 @@
+# One line for each target; `make` alone lists them. CARGO_TARGET_DIR says where builds go.
+
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+
+MEDALLION := $(CARGO_TARGET_DIR)/debug/medallion
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+# Events that `make demo` generates for each of its two pipelines.
+ROWS ?= 20000
+# How often `make soak` kills a run.
+CRASHES ?= 50
+
+.DEFAULT_GOAL := help
+.PHONY: help build release demo test lint bench soak clean-demo tools go
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: tools ## Build the `medallion` command for development
+	cargo build --workspace --bins
+
+release: tools ## Build the `medallion` command optimised, into release/ of the target folder
+	cargo build --release -p cli
+
+demo: build ## Generate data, run two pipelines from landing files to gold, and show the results
+	$(MEDALLION) generate experiments --rows $(ROWS)
+	$(MEDALLION) generate behavior --rows $(ROWS)
+	$(MEDALLION) run demo
+	$(MEDALLION) query "SELECT * FROM experiments.gold.participation ORDER BY flag_key, flag_value" --limit 6
+	$(MEDALLION) query "SELECT flag_key, flag_value, participants, conversion_rate, control_rate, p_value, is_significant FROM experiments.gold.significance ORDER BY p_value" --limit 6
+	$(MEDALLION) query "SELECT * FROM behavior.gold.kpi_summary ORDER BY period"
+	$(MEDALLION) query "SELECT * FROM behavior.gold.daily_kpis ORDER BY event_date DESC" --limit 7
+	$(MEDALLION) query "SELECT segment, COUNT(*) AS customers, SUM(revenue) AS revenue FROM behavior.gold.customer_segments GROUP BY segment ORDER BY revenue DESC"
+	$(MEDALLION) query "SELECT name, units, revenue, average_rating FROM behavior.gold.product_performance ORDER BY revenue DESC" --limit 5
+	@echo "What was refused, and why: nothing is lost."
+	$(MEDALLION) query "SELECT unnest(reasons) AS reason, COUNT(*) AS rows, MIN(source) AS example_file FROM experiments.quarantine.silver_events GROUP BY reason ORDER BY rows DESC"
+	$(MEDALLION) query "SELECT reasons, substr(row, 1, 90) AS row_begins FROM experiments.quarantine.silver_events ORDER BY source, position" --limit 3
+	@echo "Run it again: nothing is new, so nothing is written. Then look into pipelines/ and README.md."
+
+test: tools go ## Run all tests; the S3 tests build their server with Go once
+	cargo build --workspace --bins
+	cargo test --workspace
+
+lint: tools ## Check format, lints and documentation; every warning is an error
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+
+bench: tools ## Measure against hand-written Python and against Spark; see bench/
+	bench/run
+
+soak: tools go ## Kill runs at random moments, far more often than `make test` does, and count the rows
+	cargo build --workspace --bins
+	MEDALLION_CRASHES=$(CRASHES) cargo test -p medallion-tests --test it crash -- --nocapture
+
+clean-demo: ## Delete what `make demo` made: the lake, the generated landing files, the run history
+	rm -rf lake landing/experiments landing/behavior .medallion
+
+tools:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust $(RUST_VERSION) or newer from https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install build-essential (Debian), xcode-select --install (macOS)"; exit 1; }
+	@version=$$(rustc --version | cut -d ' ' -f 2 | cut -d - -f 1); printf '%s\n' "$(RUST_VERSION)" "$$version" | sort -V -C || { echo "Rust $$version is too old: this needs $(RUST_VERSION) or newer; rustup update stable"; exit 1; }
+
+go:
+	@command -v go >/dev/null || { echo "go is missing: the S3 tests build their server with it; install it from https://go.dev/dl"; exit 1; }
