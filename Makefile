@@ -27,7 +27,7 @@ demo: build ## Generate data, run two pipelines from landing files to gold, and 
 	$(MEDALLION) generate behavior --rows $(ROWS)
 	$(MEDALLION) run demo
 	$(MEDALLION) query "SELECT * FROM experiments.gold.participation ORDER BY flag_key, flag_value" --limit 6
-	$(MEDALLION) query "SELECT flag_key, flag_value, participants, conversion_rate, control_rate, p_value, is_significant FROM experiments.gold.significance ORDER BY p_value" --limit 6
+	$(MEDALLION) query "SELECT flag_key, flag_value, participants, conversion_rate, control_rate, ROUND(p_value, 4) AS p_value, is_significant FROM experiments.gold.significance ORDER BY p_value" --limit 6
 	$(MEDALLION) query "SELECT * FROM behavior.gold.kpi_summary ORDER BY period"
 	$(MEDALLION) query "SELECT * FROM behavior.gold.daily_kpis ORDER BY event_date DESC" --limit 7
 	$(MEDALLION) query "SELECT segment, COUNT(*) AS customers, SUM(revenue) AS revenue FROM behavior.gold.customer_segments GROUP BY segment ORDER BY revenue DESC"
@@ -46,7 +46,7 @@ lint: tools ## Check format, lints and documentation; every warning is an error
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
 
-bench: tools ## Measure against hand-written Python and against Spark; see bench/
+bench: tools ## Measure 4 million events against the same work written by hand in Python
 	bench/run
 
 soak: tools go ## Kill runs at random moments, far more often than `make test` does, and count the rows

@@ -28,16 +28,24 @@ fn broken() -> Project {
             "[source.files]\npath = \"${var.landing}/clicks\"\nformat = \"csv\"\n[schema]\nid = \"long\"\n\
              at = \"string\"\n[[expect]]\nname = \"has_id\"\nnot_null = [\"idd\"]\n",
         )
+        .with("pipelines/shop/silver/keys.toml", "from = \"bronze.clicks\"\nwrit = \"append\"\n")
         .with(
-            "pipelines/shop/silver/clicks.toml",
-            "from = \"bronze.clcks\"\nwrit = \"append\"\n[clean]\ncast = { at = \"timestmp\" }\n\
-             [[expect]]\nname = \"late\"\non_fail = \"explode\"\nexpect = \"at > \"\n",
+            "pipelines/shop/silver/values.toml",
+            "from = \"bronze.clicks\"\n[[expect]]\nname = \"late\"\non_fail = \"explode\"\n",
+        )
+        .with("pipelines/shop/silver/from.toml", "from = \"bronze.clcks\"\n")
+        .with("pipelines/shop/silver/types.toml", "from = \"bronze.clicks\"\n[clean]\ncast = { at = \"timestmp\" }\n")
+        .with(
+            "pipelines/shop/silver/rules.toml",
+            "from = \"bronze.clicks\"\n[[expect]]\nname = \"late\"\nexpect = \"at > \"\n\
+             [[expect]]\nname = \"late\"\nbetween = { column = \"id\", min = 5, max = 1 }\n",
         )
         .with(
             "pipelines/shop/silver/visits.toml",
             "from = \"bronze.clicks\"\n[clean]\ncast = { when = \"timestamp\" }\n",
         )
-        .with("pipelines/shop/silver/visits.sql", "SELECT id,\n  att\nFROM bronze.clicks\n")
+        .with("pipelines/shop/silver/columns.toml", "from = \"bronze.clicks\"\n")
+        .with("pipelines/shop/silver/columns.sql", "SELECT id,\n  att\nFROM bronze.clicks\n")
         .with("pipelines/shop/silver/counted.toml", "from = \"bronze.clicks\"\n")
         .with("pipelines/shop/silver/counted.sql", "SELECT id, COUNT(*) AS n\nFROM bronze.clicks\nGROUP BY id\n")
         .with("pipelines/shop/gold/lonely.sql", "SELECT 1\n")

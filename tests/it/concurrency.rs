@@ -1,1 +1,83 @@
-//! Later.
+//! Several processes on one lake at the same time.
+
+use crate::place::Place;
+use crate::project::{Ended, Project};
+use crate::shop;
+
+/// Runs commands at the same time.
+fn together<'a>(commands: impl IntoIterator<Item = (&'a Project, Vec<&'a str>)>) -> Vec<Ended> {
+    let children: Vec<_> =
+        commands.into_iter().map(|(project, arguments)| project.command(&arguments).spawn().unwrap()).collect();
+    children.into_iter().map(|child| Ended::of(child.wait_with_output().unwrap())).collect()
+}
+
+fn check_two_on_one_source(place: Place) {
+    let project = shop::project(place);
+    for round in 0..3 {
+        project.land(&format!("orders/{round}.json"), shop::orders(round * 100..round * 100 + 100));
+        for table in ["bronze", "silver"] {
+            let name = format!("{table}.orders");
+            let ended = together([(&project, vec![table, &name]), (&project, vec![table, &name])]);
+            assert!(ended.iter().any(|ended| ended.code == 0), "{ended:#?}");
+            for loser in ended.into_iter().filter(|ended| ended.code != 0) {
+                let loser = loser.check_failed(75, "this batch was dropped");
+                assert!(loser.err.contains(&format!("shop.{table}.orders")), "{loser:#?}");
+            }
+        }
+    }
+    let ids = project.query("SELECT COUNT(*) AS rows, COUNT(DISTINCT id) AS ids FROM shop.bronze.orders");
+    assert_eq!(ids[0], serde_json::json!({ "rows": 300, "ids": 300 }));
+    assert_eq!(project.count("shop.silver.orders"), 300);
+}
+
+/// Projects with landing folders of their own and one lake.
+fn check_many_sources_into_one_table(place: Place, writers: i64) {
+    let first = shop::project(place);
+    let lake = match place {
+        Place::Folder => format!("lake={}", first.lake().display()),
+        Place::S3 => {
+            format!("lake=s3://{}/lake", first.lake().parent().unwrap().file_name().unwrap().to_str().unwrap())
+        }
+    };
+    let projects: Vec<Project> = (0..writers)
+        .map(|writer| {
+            let project = shop::project(place);
+            project.write(
+                "medallion.toml",
+                &std::fs::read_to_string(project.path("medallion.toml"))
+                    .unwrap()
+                    .replace("\"test\"", &format!("\"test{writer}\"")),
+            );
+            project.land("orders/1.json", shop::orders(writer * 50..writer * 50 + 50));
+            project
+        })
+        .collect();
+    let ended =
+        together(projects.iter().map(|project| (project, vec!["bronze", "shop.bronze.orders", "--var", &lake])));
+    for one in &ended {
+        assert_eq!(one.code, 0, "{ended:#?}");
+    }
+    let rows = first.query("SELECT COUNT(*) AS rows, COUNT(DISTINCT id) AS ids FROM shop.bronze.orders");
+    assert_eq!(rows[0], serde_json::json!({ "rows": writers * 50, "ids": writers * 50 }));
+    assert_eq!(first.versions()["shop.bronze.orders"], writers as usize);
+}
+
+#[test]
+fn of_two_processes_on_one_source_one_wins_in_a_folder() {
+    check_two_on_one_source(Place::Folder);
+}
+
+#[test]
+fn of_two_processes_on_one_source_one_wins_on_s3() {
+    check_two_on_one_source(Place::S3);
+}
+
+#[test]
+fn processes_with_different_sources_all_append_to_one_table_in_a_folder() {
+    check_many_sources_into_one_table(Place::Folder, 4);
+}
+
+#[test]
+fn eight_processes_with_different_sources_all_append_to_one_table_on_s3() {
+    check_many_sources_into_one_table(Place::S3, 8);
+}

@@ -30,8 +30,7 @@ fn generate(project: &Project) -> Generated {
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().to_str().unwrap();
     let rows = ROWS.to_string();
-    let arguments =
-        ["generate", "experiments", "--rows", &rows, "--bad", "0.02", "--duplicate", "0.02", "--days", "2"];
+    let arguments = ["generate", "experiments", "--rows", &rows, "--bad", "0.02", "--duplicate", "0.02", "--days", "2"];
     let ended = project.succeed(&[&arguments[..], &["--to", to, "--output", "json"]].concat());
     let summary = serde_json::from_str(&ended.out).unwrap();
     let files = files_below(folder.path());
@@ -72,9 +71,14 @@ fn check_every_row_is_accounted_for(place: Place) {
         "SELECT SUM(rows_dropped) AS n FROM experiments.system.events WHERE \"table\" = 'experiments.silver.events'",
     );
     assert_eq!(silver + count("quarantine.silver_events") + left_out, bronze);
-    assert!(left_out > 0 && count("quarantine.silver_events") > 0, "the generated data must hold bad and repeated rows");
+    assert!(
+        left_out > 0 && count("quarantine.silver_events") > 0,
+        "the generated data must hold bad and repeated rows"
+    );
     assert_eq!(
-        project.number("SELECT COUNT(*) AS n FROM (SELECT DISTINCT ts, flag_key, user_key FROM experiments.silver.events)"),
+        project.number(
+            "SELECT COUNT(*) AS n FROM (SELECT DISTINCT ts, flag_key, user_key FROM experiments.silver.events)"
+        ),
         silver
     );
     assert_eq!(

@@ -9,7 +9,8 @@ use parquet::arrow::ArrowWriter;
 use crate::place::Place;
 use crate::project::Project;
 
-const NOTES: [Option<&str>; 4] = [Some("plain"), Some("two\nlines; and \"quotes\""), None, Some("größer als zwölf Zeichen")];
+const NOTES: [Option<&str>; 4] =
+    [Some("plain"), Some("two\nlines; and \"quotes\""), None, Some("größer als zwölf Zeichen")];
 const SCORES: [Option<f64>; 4] = [Some(0.5), Some(-1.25), Some(3.0), None];
 
 const NDJSON: &str = concat!(
@@ -18,7 +19,8 @@ const NDJSON: &str = concat!(
     "{\"score\":3.0,\"id\":3,\"note\":null}\n",
     "{\"id\":4,\"note\":\"gr\\u00f6\\u00dfer als zwölf Zeichen\"}"
 );
-const CSV: &str = "id;note;score\r\n1;plain;0.5\r\n2;'two\nlines; and \"quotes\"';-1.25\r\n3;;3.0\r\n4;größer als zwölf Zeichen;\r\n";
+const CSV: &str =
+    "id;note;score\r\n1;plain;0.5\r\n2;'two\nlines; and \"quotes\"';-1.25\r\n3;;3.0\r\n4;größer als zwölf Zeichen;\r\n";
 
 fn batch() -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable([

@@ -87,7 +87,8 @@ impl Project {
     /// `medallion` with these arguments, not started yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_") || name.starts_with("MEDALLION_")) {
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_") || name.starts_with("MEDALLION_"))
+        {
             command.env_remove(name);
         }
         command.envs(self.site.environment());

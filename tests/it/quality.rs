@@ -53,14 +53,16 @@ fn quarantined_rows_are_kept_with_their_reasons_and_origin() {
     project.succeed(&["run", "shop"]);
     assert_eq!(ids(&project), "1 2 3 ");
     assert_eq!(counted(&project), "{\"rule\":\"positive\",\"on_fail\":\"quarantine\",\"checked\":5,\"failed\":2}\n");
-    let aside = project.query("SELECT row, reasons, source, position, run FROM shop.quarantine.silver_orders ORDER BY source");
+    let aside =
+        project.query("SELECT row, reasons, source, position, run FROM shop.quarantine.silver_orders ORDER BY source");
     assert_eq!(aside[0]["reasons"], serde_json::json!(["positive"]));
     assert_eq!(aside[0]["position"], 4);
     assert!(aside[0]["source"].as_str().unwrap().ends_with("1.json"), "{aside:?}");
     assert_eq!(aside[0]["run"], "shop-1");
     let row: serde_json::Value = serde_json::from_str(aside[0]["row"].as_str().unwrap()).unwrap();
     assert_eq!((&row["id"], &row["customer"]), (&4.into(), &"customer 4".into()));
-    let mut reasons: Vec<&str> = aside[1]["reasons"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    let mut reasons: Vec<&str> =
+        aside[1]["reasons"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["has_customer", "positive"]);
 }
@@ -79,7 +81,10 @@ fn a_failed_gate_leaves_the_table_as_it_was() {
 
     project.write(
         "pipelines/shop/silver/orders.toml",
-        &format!("{}[[expect]]\nname = \"positive\"\nexpect = \"amount > 0\"\non_fail = \"quarantine\"\n", shop::SILVER),
+        &format!(
+            "{}[[expect]]\nname = \"positive\"\nexpect = \"amount > 0\"\non_fail = \"quarantine\"\n",
+            shop::SILVER
+        ),
     );
     project.succeed(&["run", "shop"]);
     assert_eq!((ids(&project).as_str(), project.count("shop.quarantine.silver_orders")), ("1 2 3 10 ", 1));
@@ -87,11 +92,12 @@ fn a_failed_gate_leaves_the_table_as_it_was() {
 
 #[test]
 fn bronze_expectations_are_checked_as_rows_come_in() {
-    let rule = "[[expect]]\nname = \"known\"\nin_set = { column = \"customer\", values = [\"customer 1\", \"customer 2\"] }\n";
+    let rule =
+        "[[expect]]\nname = \"known\"\nin_set = { column = \"customer\", values = [\"customer 1\", \"customer 2\"] }\n";
     let project =
         shop::project(Place::Folder).with("pipelines/shop/bronze/orders.toml", &format!("{}{rule}", shop::BRONZE));
     project.land("orders/1.json", shop::orders(1..=3));
-    project.succeed(&["bronze", "orders"]);
+    project.succeed(&["bronze", "bronze.orders"]);
     assert_eq!(project.count("shop.bronze.orders"), 2);
     assert_eq!(
         project.lines("SELECT reasons, position FROM shop.quarantine.bronze_orders"),

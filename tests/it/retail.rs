@@ -27,7 +27,8 @@ fn land(project: &Project, files: &[PathBuf]) {
 }
 
 fn gold(project: &Project) -> Vec<String> {
-    let rows = |(table, order): &(&str, &str)| project.lines(&format!("SELECT * FROM retail.gold.{table} ORDER BY {order}"));
+    let rows =
+        |(table, order): &(&str, &str)| project.lines(&format!("SELECT * FROM retail.gold.{table} ORDER BY {order}"));
     GOLD.iter().map(rows).collect()
 }
 

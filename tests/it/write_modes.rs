@@ -17,8 +17,8 @@ fn merged(place: Place) -> Project {
 
 fn advance(project: &Project, file: &str, rows: &str) {
     project.land(&format!("customers/{file}"), format!("id,name,version,gone\n{rows}"));
-    project.succeed(&["bronze", "customers"]);
-    project.succeed(&["silver", "customers"]);
+    project.succeed(&["bronze", "bronze.customers"]);
+    project.succeed(&["silver", "silver.customers"]);
 }
 
 fn customers(project: &Project) -> String {
@@ -31,7 +31,10 @@ fn check_unique_key_keeps_the_first_across_runs(place: Place) {
     project.succeed(&["run", "shop"]);
     project.land("orders/2.json", shop::orders([3, 4, 1, 4]));
     project.succeed(&["run", "shop"]);
-    assert_eq!(project.lines("SELECT id FROM shop.silver.orders ORDER BY id"), "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n{\"id\":4}\n");
+    assert_eq!(
+        project.lines("SELECT id FROM shop.silver.orders ORDER BY id"),
+        "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n{\"id\":4}\n"
+    );
     assert_eq!(project.count("shop.bronze.orders"), 8);
     let left_out = "SELECT SUM(rows_dropped) AS n FROM shop.system.events WHERE \"table\" = 'shop.silver.orders'";
     assert_eq!(project.number(left_out), 4);
@@ -81,7 +84,7 @@ fn an_overwritten_table_holds_what_its_query_gives_now() {
     project.land("orders/2.json", shop::orders(4..=5));
     project.succeed(&["run", "shop"]);
     assert_eq!(project.lines("SELECT * FROM shop.silver.totals"), "{\"orders\":5,\"newest\":5}\n");
-    project.succeed(&["silver", "totals"]);
+    project.succeed(&["silver", "silver.totals"]);
     assert_eq!(project.versions()["shop.silver.totals"], 2, "nothing new, no new version");
 }
 
@@ -128,8 +131,8 @@ fn clean_steps_are_done_in_their_order() {
         "{\"id\":1,\"Name\":\"  ADA \",\"code\":\"none\",\"who\":{\"city\":\"Bern\",\"zip\":\"3000\"},\"day\":\"29.02.2024\",\"n\":\"7\"}\n\
          {\"id\":2,\"Name\":\"Bob\",\"code\":\"x\",\"who\":null,\"day\":null,\"n\":null}\n{\"id\":2,\"Name\":\"again\"}\n",
     );
-    project.succeed(&["bronze", "t"]);
-    project.succeed(&["silver", "t"]);
+    project.succeed(&["bronze", "bronze.t"]);
+    project.succeed(&["silver", "silver.t"]);
     assert_eq!(
         project.lines("SELECT * FROM p.silver.t ORDER BY id"),
         "{\"id\":1,\"name\":\"ada\",\"who_city\":\"Bern\",\"zip\":\"3000\",\"day\":\"2024-02-29\",\"n\":7}\n\
@@ -142,8 +145,11 @@ fn a_full_refresh_rebuilds_a_table_from_all_of_its_upstream() {
     let project = shop::project(Place::Folder);
     project.land("orders/1.json", shop::orders(1..=4));
     project.succeed(&["run", "shop"]);
-    project.write("pipelines/shop/silver/orders.sql", "SELECT id, customer, amount * 2 AS amount, at FROM bronze.orders\n");
-    project.succeed(&["silver", "orders", "--full-refresh"]);
+    project.write(
+        "pipelines/shop/silver/orders.sql",
+        "SELECT id, customer, amount * 2 AS amount, at FROM bronze.orders\n",
+    );
+    project.succeed(&["silver", "silver.orders", "--full-refresh"]);
     assert_eq!(project.count("shop.silver.orders"), 4);
     assert_eq!(project.lines("SELECT amount FROM shop.silver.orders WHERE id = 1"), "{\"amount\":2.5}\n");
 }

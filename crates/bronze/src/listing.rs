@@ -91,8 +91,9 @@ impl Landing {
         }
         let folder = self.storage.url.to_file_path().unwrap_or_default();
         match std::fs::metadata(&folder) {
-            Ok(found) if found.is_dir() => Ok(()),
-            Ok(_) => {
+            Ok(_) => Ok(()),
+            // The location ends in a slash, so a file there is told as this.
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
                 Err(Error::config(format!("`{}` is a file; [source.files] path must be a folder", self.spec.path)))
             }
             Err(error) => Err(Error::config(format!(

@@ -27,6 +27,7 @@ pub use self::workbench::Workbench;
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_logging(arguments.log_format);
+    keep_workers_quiet();
     // Two libraries bring a TLS implementation each; one has to be chosen before either is used. A second choice fails,
     // which is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -48,6 +49,16 @@ fn run(arguments: Arguments) -> Result<u8> {
     // A blocking read of a slow source must not keep the process alive after its result no longer matters.
     runtime.shutdown_background();
     code
+}
+
+/// A panic on a worker becomes an error where its work is awaited, and libraries catch some of their own. Only one of the
+/// main thread is told as it happens.
+fn keep_workers_quiet() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
+        Some("main") => tell(panic),
+        _ => tracing::debug!(%panic, "a worker panicked"),
+    }));
 }
 
 fn start_logging(format: LogFormat) {

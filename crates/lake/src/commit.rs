@@ -136,7 +136,14 @@ impl Table {
                 actions.push(Action::Protocol(protocol(has_naive_times)?));
                 actions.push(Action::Metadata(metadata));
             }
-            Some(state) => actions.extend(self.widened(state.metadata(), state.arrow_schema(), commit)?),
+            Some(state) => {
+                let widened = self.widened(state.metadata(), state.arrow_schema(), commit)?;
+                // A table that never held times without a zone cannot take them before its protocol says so.
+                if widened.is_some() && contains_timestampntz(to_delta(&commit.schema)?.fields()) {
+                    actions.extend(with_naive_times(state.protocol())?.map(Action::Protocol));
+                }
+                actions.extend(widened);
+            }
         }
         let removed = match commit.operation {
             Operation::Overwrite => self.files().await?,
@@ -148,7 +155,7 @@ impl Table {
         Ok(actions)
     }
 
-    /// New metadata if the commit brings columns the table lacks, or replaces rows under another schema.
+    /// New metadata if the commit brings columns the table lacks, or replaces rows under another schema or partitioning.
     fn widened(&self, metadata: &Metadata, current: SchemaRef, commit: &Commit) -> Result<Option<Action>> {
         let current = in_flight(&current);
         let needed = match commit.operation {
@@ -156,12 +163,23 @@ impl Table {
             _ => union(&current, &in_flight(&commit.schema))
                 .map_err(|error| error.context(format!("cannot add rows to {}", self.name)))?,
         };
-        if needed == current {
+        let is_moved = *metadata.partition_columns() != commit.partition_by;
+        if is_moved && commit.operation != Operation::Overwrite {
+            return Err(Error::config(format!(
+                "{} is partitioned by {:?} but partition_by is {:?} now; change it back, or rebuild the table with --full-refresh if it is silver or gold",
+                self.name,
+                metadata.partition_columns(),
+                commit.partition_by,
+            )));
+        }
+        if needed == current && !is_moved {
             return Ok(None);
         }
         let widened =
             metadata.clone().with_schema(&to_delta(&needed)?).map_err(|error| self.failed("widen", error.into()))?;
-        Ok(Some(Action::Metadata(widened)))
+        let partitioned = partitioned(&widened, &commit.partition_by)
+            .map_err(|error| Error::bug("could not make a Delta metadata action").with_source(error))?;
+        Ok(Some(Action::Metadata(partitioned)))
     }
 
     fn all_positions(&self, record: &Record, moved: &stage::Checkpoint) -> stage::Checkpoint {
@@ -239,6 +257,37 @@ fn protocol(has_naive_times: bool) -> Result<Protocol> {
     };
     serde_json::from_value(value)
         .map_err(|error| Error::bug("could not make a Delta protocol action").with_source(error))
+}
+
+/// The protocol with the feature of times without a zone; `None` when it has it. What the version implied until now has to
+/// be named from then on.
+fn with_naive_times(protocol: &Protocol) -> Result<Option<Protocol>> {
+    const FEATURE: &str = "timestampNtz";
+    let failed = |error| Error::bug("could not make a Delta protocol action").with_source(error);
+    let mut value = serde_json::to_value(protocol).map_err(failed)?;
+    let features = |value: &serde_json::Value, key: &str, implied: &[&str]| match value[key].as_array() {
+        Some(named) => named.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect::<Vec<String>>(),
+        None => implied.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let mut reader = features(&value, "readerFeatures", &[]);
+    let mut writer = features(&value, "writerFeatures", &["appendOnly", "invariants"]);
+    if reader.iter().any(|name| name == FEATURE) {
+        return Ok(None);
+    }
+    reader.push(FEATURE.to_owned());
+    writer.push(FEATURE.to_owned());
+    value["minReaderVersion"] = json!(3);
+    value["minWriterVersion"] = json!(7);
+    value["readerFeatures"] = json!(reader);
+    value["writerFeatures"] = json!(writer);
+    serde_json::from_value(value).map(Some).map_err(failed)
+}
+
+/// The metadata with other partition columns.
+fn partitioned(metadata: &Metadata, partition_by: &[String]) -> serde_json::Result<Metadata> {
+    let mut value = serde_json::to_value(metadata)?;
+    value["partitionColumns"] = json!(partition_by);
+    serde_json::from_value(value)
 }
 
 fn remove(add: Add, now: i64) -> Remove {

@@ -84,8 +84,9 @@ fn outside_cause(error: &(dyn StdError + 'static)) -> Option<(Kind, &'static str
 }
 
 fn outside_text(text: &str) -> Option<(Kind, &'static str)> {
-    const TEXTS: [(&str, Kind, &str); 11] = [
+    const TEXTS: [(&str, Kind, &str); 12] = [
         ("No space left on device", Kind::Unavailable, "the disk is full; free space and run again"),
+        ("File system loop", Kind::Config, "a link in the folder leads back to it; remove that link"),
         ("Permission denied", Kind::Config, "permission denied; check the owner and mode of the folder"),
         ("InvalidAccessKeyId", Kind::Config, "the access key is not known there; check AWS_ACCESS_KEY_ID"),
         ("SignatureDoesNotMatch", Kind::Config, "the secret does not fit the access key; check AWS_SECRET_ACCESS_KEY"),

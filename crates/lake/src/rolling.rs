@@ -6,6 +6,10 @@ use stage::Result;
 
 use crate::writer::{Staging, Writer};
 
+/// Rows after which the files of a partitioned table are finished. Every partition that was met keeps a row group in
+/// memory until then, so this bounds what they hold together.
+const PARTITIONED_ROWS: u64 = 2_000_000;
+
 /// Writes batches of any schema: when the schema changes, the file is finished and the next one begun. Files with fewer
 /// columns are part of the same commit; readers see null there.
 pub struct RollingWriter {
@@ -35,7 +39,10 @@ impl RollingWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        if let Some(writer) = self.current.take_if(|writer| *writer.schema() != batch.schema()) {
+        if let Some(writer) = self.current.take_if(|writer| {
+            let holds_enough = !self.partition_by.is_empty() && writer.rows() >= PARTITIONED_ROWS;
+            holds_enough || *writer.schema() != batch.schema()
+        }) {
             self.finished.extend(writer.close().await?);
         }
         let open = || self.staging.writer(batch.schema(), &self.partition_by);

@@ -3,17 +3,12 @@
 //! A unique key needs no order, so a key is a 128-bit hash in a set. When the set is full it is sorted into a run on
 //! disk and begun anew; keys that turn up in several runs are found by merging the runs afterwards.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::fs::File;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use ::stage::{Error, Result};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::row::{RowConverter, SortField};
-use hashbrown::HashSet;
+use sql::{KeySet, SortedRuns};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Sets that are locked one by one, so that workers rarely wait for each other.
@@ -51,36 +46,13 @@ impl KeyHasher {
     }
 }
 
-/// A hash is its own hash.
-#[derive(Debug, Default)]
-pub(crate) struct TakeLow(u64);
-
-impl Hasher for TakeLow {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the low half of a good hash is a good hash")]
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
-}
-
-type KeySet = HashSet<u128, BuildHasherDefault<TakeLow>>;
-
 /// The keys of one batch.
 #[derive(Debug)]
 pub(crate) struct BatchKeys {
     /// Read-locked by inserts, write-locked while the sets are turned into a run.
     turning: RwLock<()>,
     shards: Vec<Mutex<KeySet>>,
-    runs: Mutex<Vec<File>>,
+    runs: Mutex<SortedRuns>,
     limit: usize,
 }
 
@@ -153,18 +125,13 @@ impl BatchKeys {
         }
         self.turn_into_run()?;
         let runs = self.runs();
-        let mut readers = runs.iter().map(read_run).collect::<Result<Vec<_>>>()?;
-        let mut heads: BinaryHeap<Reverse<(u128, usize)>> = BinaryHeap::new();
-        for (number, reader) in readers.iter_mut().enumerate() {
-            heads.extend(next_key(reader)?.map(|key| Reverse((key, number))));
-        }
+        let mut merged = runs.merged()?;
         let mut last: Option<u128> = None;
-        while let Some(Reverse((key, number))) = heads.pop() {
+        while let Some(key) = merged.next_key()? {
             if last == Some(key) {
                 repeated.insert(key);
             }
             last = Some(key);
-            heads.extend(next_key(&mut readers[number])?.map(|key| Reverse((key, number))));
         }
         Ok(repeated)
     }
@@ -178,10 +145,9 @@ impl BatchKeys {
         self.turn_into_run()?;
         let mut sorted = others.to_vec();
         sorted.sort_unstable();
-        for run in self.runs().iter() {
-            let mut reader = read_run(run)?;
+        for mut run in self.runs().each()? {
             let mut rest = sorted.as_slice();
-            while let (Some(key), false) = (next_key(&mut reader)?, rest.is_empty()) {
+            while let (Some(key), false) = (run.next_key()?, rest.is_empty()) {
                 rest = &rest[rest.partition_point(|other| *other < key)..];
                 if rest.first() == Some(&key) {
                     found.insert(key);
@@ -199,21 +165,7 @@ impl BatchKeys {
             let taken = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
             keys.extend(taken);
         }
-        if keys.is_empty() {
-            return Ok(());
-        }
-        keys.sort_unstable();
-        let failed = |error: std::io::Error| {
-            Error::unavailable("could not spill keys to the temporary folder; free space there or set TMPDIR")
-                .with_source(error)
-        };
-        let mut writer = BufWriter::with_capacity(1 << 20, tempfile::tempfile().map_err(failed)?);
-        for key in &keys {
-            writer.write_all(&key.to_le_bytes()).map_err(failed)?;
-        }
-        let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
-        self.runs().push(file);
-        Ok(())
+        self.runs().push(keys)
     }
 
     fn shard(&self, key: u128) -> MutexGuard<'_, KeySet> {
@@ -222,27 +174,9 @@ impl BatchKeys {
         self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn runs(&self) -> MutexGuard<'_, Vec<File>> {
+    fn runs(&self) -> MutexGuard<'_, SortedRuns> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn read_run(mut run: &File) -> Result<BufReader<&File>> {
-    run.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-    Ok(BufReader::with_capacity(1 << 16, run))
-}
-
-fn next_key(reader: &mut impl Read) -> Result<Option<u128>> {
-    let mut bytes = [0; 16];
-    match reader.read_exact(&mut bytes) {
-        Ok(()) => Ok(Some(u128::from_le_bytes(bytes))),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(unreadable(error)),
-    }
-}
-
-fn unreadable(error: std::io::Error) -> Error {
-    Error::unavailable("could not read spilled keys back").with_source(error)
 }
 
 #[cfg(test)]

@@ -314,7 +314,7 @@ impl Silver {
             run: context.run_id.clone(),
             batch,
             action: action(&self.spec.write, reading.replaces_all).to_owned(),
-            reason: format!("versions {} to {} of {}", reading.from, reading.changes.next - 1, self.from),
+            reason: reason(&self.from, &reading),
             rows_read,
             rows_written,
             rows_quarantined: passed.rows_quarantined,
@@ -364,6 +364,14 @@ impl Files {
             duplicates: staged.duplicates,
             spent: Vec::new(),
         }
+    }
+}
+
+fn reason(from: &TableName, reading: &Reading) -> String {
+    let newest = reading.changes.next.saturating_sub(1);
+    match reading.replaces_all {
+        true => format!("all of {from}, up to version {newest}"),
+        false => format!("versions {} to {newest} of {from}", reading.from),
     }
 }
 

@@ -16,6 +16,7 @@ mod plan;
 mod problem;
 mod references;
 mod rows;
+mod runs;
 mod scope;
 mod select;
 #[cfg(test)]
@@ -36,5 +37,6 @@ pub use plan::{output_schema, plan, shape};
 pub use problem::SqlProblem;
 pub use references::{fingerprint, references};
 pub use rows::{RowFunction, RowStep, stepped};
+pub use runs::{KeySet, SortedRuns};
 pub use scope::needs_other_rows;
 pub use select::{first_rows, select, view};

@@ -143,10 +143,10 @@ impl Error {
         let mut line = self.message.clone();
         let mut next = std::error::Error::source(self);
         while let Some(cause) = next {
-            let text = cause.to_string();
+            let text = cause.to_string().replace('\n', " ");
             if !line.contains(&text) {
                 line.push_str(": ");
-                line.push_str(&text.replace('\n', " "));
+                line.push_str(&text);
             }
             next = cause.source();
         }

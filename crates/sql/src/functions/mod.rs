@@ -1,12 +1,13 @@
 //! Functions that SQL texts have beyond the engine's own.
 
+pub(crate) mod count;
 mod normal;
 mod proportions;
 
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 use std::sync::Arc;
 
@@ -14,5 +15,6 @@ use std::sync::Arc;
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     state.register_udf(Arc::new(ScalarUDF::from(normal::NormalCdf::new())))?;
     state.register_udf(Arc::new(ScalarUDF::from(proportions::TwoProportionZTest::new())))?;
+    state.register_udaf(Arc::new(AggregateUDF::from(count::Count::new())))?;
     Ok(())
 }
