@@ -61,11 +61,12 @@ def silver(lake: str) -> None:
 def gold(lake: str) -> None:
     """The five tables of aggregates."""
     events = pl.scan_delta(f"{lake}/silver/events")
-    conversions = pl.scan_delta(f"{lake}/bronze/conversions").select(
-        "user_key",
-        pl.col("user_key").alias("converted"),
-        pl.col("conversion_timestamp").str.to_datetime(TIME, time_unit="us").alias("converted_at"),
+    last_conversions = (
+        pl.scan_delta(f"{lake}/bronze/conversions")
+        .group_by("user_key")
+        .agg(pl.col("conversion_timestamp").str.to_datetime(TIME, time_unit="us").max().alias("last_conversion"))
     )
+    converted = pl.col("last_conversion") >= pl.col("ts")
     tables = {
         "participation": events.group_by("flag_key", "flag_value").agg(
             pl.len().alias("participant_count"), pl.col("user_key").n_unique().alias("unique_users")
@@ -79,13 +80,11 @@ def gold(lake: str) -> None:
         "daily": events.group_by(pl.col("event_date").alias("experiment_date"), "flag_key", "flag_value").agg(
             pl.len().alias("daily_participants")
         ),
-        "conversion": events.join(conversions, on="user_key", how="left")
-        .with_columns(pl.when(pl.col("converted_at") >= pl.col("ts")).then("converted").alias("converted"))
+        "conversion": events.group_by("flag_key", "flag_value", "user_key")
+        .agg(pl.col("ts").min())
+        .join(last_conversions, on="user_key", how="left")
         .group_by("flag_key", "flag_value")
-        .agg(
-            pl.col("user_key").n_unique().alias("participants"),
-            pl.col("converted").drop_nulls().n_unique().alias("conversions"),
-        )
+        .agg(pl.len().alias("participants"), converted.sum().alias("conversions"))
         .with_columns((pl.col("conversions") * 100.0 / pl.col("participants")).round(2).alias("conversion_rate")),
     }
     for name, rows in tables.items():

@@ -23,6 +23,10 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use self::args::{Arguments, LogFormat};
 pub use self::workbench::Workbench;
 
+/// Stages decode and encode on these threads, so there are more than cores: the operating system then shares the cores
+/// fairly between tables, where the runtime would let a busy one go first.
+const THREADS_PER_CORE: usize = 4;
+
 /// Runs the command of this process. Errors are printed as one line on stderr.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -42,6 +46,7 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores() * THREADS_PER_CORE)
         .enable_all()
         .build()
         .map_err(|error| Error::unavailable("could not start threads").with_source(error))?;
@@ -59,6 +64,10 @@ fn keep_workers_quiet() {
         Some("main") => tell(panic),
         _ => tracing::debug!(%panic, "a worker panicked"),
     }));
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn start_logging(format: LogFormat) {

@@ -23,12 +23,14 @@ impl Signals {
     pub(crate) fn listen() -> Signals {
         let signals = Signals { cancellation: CancellationToken::new(), code: Arc::default() };
         let listening = signals.clone();
+        // Taken once, before any work begins: a signal that arrives between two takings would be lost.
+        let mut arriving = Arriving::new();
         tokio::spawn(async move {
-            let code = next_signal().await;
+            let code = arriving.next().await;
             listening.code.store(code, Ordering::SeqCst);
             listening.cancellation.cancel();
             crate::output::note("stopping; what is not committed is dropped, press ctrl-c again to end at once");
-            let code = next_signal().await;
+            let code = arriving.next().await;
             std::process::exit(i32::from(code));
         });
         signals
@@ -40,21 +42,49 @@ impl Signals {
     }
 }
 
+/// The signals that ask for an end; `None` is one that the system does not let us have.
 #[cfg(unix)]
-async fn next_signal() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return INTERRUPTED;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => INTERRUPTED,
-        _ = terminate.recv() => TERMINATED,
+struct Arriving {
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Arriving {
+    fn new() -> Arriving {
+        use tokio::signal::unix::{SignalKind, signal};
+        Arriving { interrupt: signal(SignalKind::interrupt()).ok(), terminate: signal(SignalKind::terminate()).ok() }
+    }
+
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            () = received(self.interrupt.as_mut()) => INTERRUPTED,
+            () = received(self.terminate.as_mut()) => TERMINATED,
+        }
     }
 }
 
+#[cfg(unix)]
+async fn received(signal: Option<&mut tokio::signal::unix::Signal>) {
+    if let Some(signal) = signal
+        && signal.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
 #[cfg(not(unix))]
-async fn next_signal() -> u8 {
-    let _ = tokio::signal::ctrl_c().await;
-    INTERRUPTED
+struct Arriving;
+
+#[cfg(not(unix))]
+impl Arriving {
+    fn new() -> Arriving {
+        Arriving
+    }
+
+    async fn next(&mut self) -> u8 {
+        let _ = tokio::signal::ctrl_c().await;
+        INTERRUPTED
+    }
 }

@@ -20,7 +20,7 @@ use crate::project::{Definition, Project, Table};
 
 /// The part of a project's memory that SQL may reserve. The rest is for decoding, keys, row groups being written, and
 /// what libraries use without telling the pool.
-const MEMORY_FOR_SQL: f64 = 0.4;
+const MEMORY_FOR_SQL: f64 = 0.5;
 /// Where the run history lies, below the project's folder.
 const HISTORY_FILE: &str = ".medallion/history.sqlite";
 

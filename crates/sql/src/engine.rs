@@ -4,10 +4,7 @@
 //! hands out clones with an empty catalog of their own, so a session per query costs microseconds and queries cannot
 //! see each other's tables.
 //!
-//! Memory is a fair pool. A greedy pool gives everything to the first sort or aggregation, and the next query fails
-//! instead of spilling, because it cannot reserve even its first bytes. The fair pool promises every consumer that can
-//! spill an even share of what the others (hash tables of joins, above all) leave; who exceeds its share spills. The
-//! sum stays under the limit with any number of concurrent queries. Its price is an early spill now and then.
+//! Memory is a pool that is open to anyone at first and fair when it runs short; see [`crate::pool`].
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -17,12 +14,13 @@ use std::sync::Arc;
 use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use stage::{Error, Result};
 
+use crate::pool::SharedPool;
 use crate::{functions, optimizer};
 
 /// Rows per batch in flight.
@@ -107,7 +105,7 @@ fn runtime(options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
     };
     // The disk is the limit of what is spilled; a second limit in bytes would only be one more thing to set.
     let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(u64::MAX);
-    let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), NAMED_CONSUMERS);
+    let pool = TrackConsumersPool::new(SharedPool::new(options.memory_bytes), NAMED_CONSUMERS);
     RuntimeEnvBuilder::new()
         .with_disk_manager_builder(disk)
         .with_memory_pool(Arc::new(pool))

@@ -13,6 +13,7 @@ mod flow;
 mod functions;
 mod optimizer;
 mod plan;
+mod pool;
 mod problem;
 mod references;
 mod rows;
