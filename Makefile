@@ -46,7 +46,7 @@ lint: tools ## Check format, lints and documentation; every warning is an error
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
 
-bench: tools ## Measure 4 million events against the same work written by hand in Python
+bench: tools ## Measure against hand-written Python on the same input; see bench/
 	bench/run
 
 soak: tools go ## Kill runs at random moments, far more often than `make test` does, and count the rows

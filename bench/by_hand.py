@@ -67,6 +67,7 @@ def gold(lake: str) -> None:
         .agg(pl.col("conversion_timestamp").str.to_datetime(TIME, time_unit="us").max().alias("last_conversion"))
     )
     converted = pl.col("last_conversion") >= pl.col("ts")
+    rate = pl.col("conversions") * 100.0 / pl.col("participants")
     tables = {
         "participation": events.group_by("flag_key", "flag_value").agg(
             pl.len().alias("participant_count"), pl.col("user_key").n_unique().alias("unique_users")
@@ -85,7 +86,7 @@ def gold(lake: str) -> None:
         .join(last_conversions, on="user_key", how="left")
         .group_by("flag_key", "flag_value")
         .agg(pl.len().alias("participants"), converted.sum().alias("conversions"))
-        .with_columns((pl.col("conversions") * 100.0 / pl.col("participants")).round(2).alias("conversion_rate")),
+        .with_columns(rate.round(2, mode="half_away_from_zero").alias("conversion_rate")),
     }
     for name, rows in tables.items():
         rows.collect(engine="streaming").write_delta(f"{lake}/gold/{name}", mode="overwrite")

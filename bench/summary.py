@@ -1,4 +1,4 @@
-"""Put the reports of `measure.py` for both programs side by side; the last two lines are for machines.
+"""Put the reports of `measure.py` for both programs side by side; the last lines are for machines.
 
 usage: summary.py OURS BY_HAND
 """
@@ -25,9 +25,10 @@ def describe(name: str, figures: list[dict]) -> None:
 def main() -> None:
     ours, by_hand = runs(sys.argv[1]), runs(sys.argv[2])
     describe("ours", ours)
-    describe("by hand", by_hand)
-    ratio = statistics.median(a["wall_seconds"] / b["wall_seconds"] for a, b in zip(ours, by_hand, strict=True))
-    print(f"batch_seconds_ratio {ratio:.2f}")
+    if by_hand:
+        describe("by hand", by_hand)
+        ratio = statistics.median(a["wall_seconds"] / b["wall_seconds"] for a, b in zip(ours, by_hand, strict=True))
+        print(f"batch_seconds_ratio {ratio:.2f}")
     print(f"batch_peak_mb {max(run['peak_mb'] for run in ours)}")
 
 

@@ -23,11 +23,11 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("medallion-tests", &[]),
 ];
 
-/// The crates that may name a heavy dependency. `sql` names deltalake only to fix the features it is built with.
+/// The crates that may name a heavy dependency.
 const HOMES: [(&str, &[&str]); 7] = [
     ("polars", &["frame"]),
     ("polars-arrow", &["frame"]),
-    ("deltalake", &["lake", "sql"]),
+    ("deltalake", &["lake"]),
     ("buoyant_kernel", &["lake"]),
     ("datafusion", &["sql"]),
     ("rusqlite", &["workflow"]),

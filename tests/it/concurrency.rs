@@ -30,36 +30,27 @@ fn check_two_on_one_source(place: Place) {
     assert_eq!(project.count("shop.silver.orders"), 300);
 }
 
-/// Projects with landing folders of their own and one lake.
+/// A project with another name and another landing folder than its neighbours, and 50 orders of its own.
+fn writer_of_its_own(place: Place, writer: i64) -> Project {
+    let project = shop::project(place);
+    let settings = std::fs::read_to_string(project.path("medallion.toml")).unwrap();
+    project.write("medallion.toml", &settings.replace("\"test\"", &format!("\"test{writer}\"")));
+    project.land("orders/1.json", shop::orders(writer * 50..writer * 50 + 50));
+    project
+}
+
+/// Projects with one lake.
 fn check_many_sources_into_one_table(place: Place, writers: i64) {
-    let first = shop::project(place);
-    let lake = match place {
-        Place::Folder => format!("lake={}", first.lake().display()),
-        Place::S3 => {
-            format!("lake=s3://{}/lake", first.lake().parent().unwrap().file_name().unwrap().to_str().unwrap())
-        }
-    };
-    let projects: Vec<Project> = (0..writers)
-        .map(|writer| {
-            let project = shop::project(place);
-            project.write(
-                "medallion.toml",
-                &std::fs::read_to_string(project.path("medallion.toml"))
-                    .unwrap()
-                    .replace("\"test\"", &format!("\"test{writer}\"")),
-            );
-            project.land("orders/1.json", shop::orders(writer * 50..writer * 50 + 50));
-            project
-        })
-        .collect();
+    let projects: Vec<Project> = (0..writers).map(|writer| writer_of_its_own(place, writer)).collect();
+    let lake = format!("lake={}", projects[0].location("lake"));
     let ended =
         together(projects.iter().map(|project| (project, vec!["bronze", "shop.bronze.orders", "--var", &lake])));
     for one in &ended {
         assert_eq!(one.code, 0, "{ended:#?}");
     }
-    let rows = first.query("SELECT COUNT(*) AS rows, COUNT(DISTINCT id) AS ids FROM shop.bronze.orders");
+    let rows = projects[0].query("SELECT COUNT(*) AS rows, COUNT(DISTINCT id) AS ids FROM shop.bronze.orders");
     assert_eq!(rows[0], serde_json::json!({ "rows": writers * 50, "ids": writers * 50 }));
-    assert_eq!(first.versions()["shop.bronze.orders"], writers as usize);
+    assert_eq!(projects[0].versions()["shop.bronze.orders"], writers as usize);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod crash; // kill -9 at any moment
 mod evolution; // data that the schema does not describe
 mod experiments; // the generated pipeline of the demo project
 mod formats; // files of every format hold the same rows
+mod landing; // which files are read, and when again
 mod quality; // expectations, quarantine, audits
 mod retail; // the real invoices
 mod runner; // workflows: order, failures, signals, history

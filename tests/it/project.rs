@@ -80,6 +80,14 @@ impl Project {
         self.lake().join(name.replace('.', "/"))
     }
 
+    /// `landing` or `lake` as another project can name it.
+    pub fn location(&self, name: &str) -> String {
+        match &self.site {
+            Site::Folder => self.path(name).to_str().unwrap().to_owned(),
+            site => site.location(name),
+        }
+    }
+
     pub fn lake(&self) -> PathBuf {
         self.site.folder(self.root.path(), "lake")
     }
@@ -122,6 +130,15 @@ impl Project {
     /// The rows of a query as JSON, each a line.
     pub fn lines(&self, sql: &str) -> String {
         self.query(sql).iter().map(|row| format!("{row}\n")).collect()
+    }
+
+    /// The rows of a table as JSON, sorted.
+    pub fn all_rows(&self, table: &str) -> Vec<String> {
+        let mut rows: Vec<String> =
+            self.query(&format!("SELECT * FROM {table}")).iter().map(ToString::to_string).collect();
+        assert!(!rows.is_empty(), "{table} is empty");
+        rows.sort();
+        rows
     }
 
     /// The one number a query gives.

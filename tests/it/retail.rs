@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use crate::place::Place;
 use crate::project::{Project, files_below, repository};
 
-const GOLD: [(&str, &str); 4] =
-    [("countries", "country"), ("daily_revenue", "1"), ("top_customers", "1"), ("top_products", "1")];
+const GOLD: [&str; 4] = ["countries", "daily_revenue", "top_customers", "top_products"];
 
 fn invoices() -> Option<Vec<PathBuf>> {
     let named = std::env::var_os("MEDALLION_RETAIL").map(PathBuf::from);
@@ -26,10 +25,8 @@ fn land(project: &Project, files: &[PathBuf]) {
     }
 }
 
-fn gold(project: &Project) -> Vec<String> {
-    let rows =
-        |(table, order): &(&str, &str)| project.lines(&format!("SELECT * FROM retail.gold.{table} ORDER BY {order}"));
-    GOLD.iter().map(rows).collect()
+fn gold(project: &Project) -> Vec<Vec<String>> {
+    GOLD.iter().map(|table| project.all_rows(&format!("retail.gold.{table}"))).collect()
 }
 
 #[test]

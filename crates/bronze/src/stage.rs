@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::stage::{Checkpoint, Context, Error, OffsetRange, Progress, Result, Stage, TableName};
 use arrow::array::AsArray as _;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use frame::decode::{DecodeOptions, EvolvingSchema};
 use frame::infer::{infer, merge};
 use futures::future::BoxFuture;
@@ -153,11 +153,19 @@ impl Bronze {
     async fn read_known(&self, files: &Table, source: &str, known: &mut HashMap<String, String>) -> Result<()> {
         let name = self.name.to_string();
         let equal = [("table", name.as_str()), ("source", source)];
-        let batches = sql::select(&self.engine, files.provider().await?, &equal, &["path", "etag"]).await?;
+        let columns = ["path", "etag", "version"];
+        let batches = sql::select(&self.engine, files.provider().await?, &equal, &columns).await?;
+        // A file that changed and was read again stands there once for each time, in any order; the last time counts.
+        let mut last: HashMap<String, i64> = HashMap::new();
         for batch in batches {
             let (paths, etags) = (batch.column(0).as_string_view(), batch.column(1).as_string_view());
-            for (path, etag) in paths.iter().zip(etags.iter()) {
-                known.insert(path.unwrap_or_default().to_owned(), etag.unwrap_or_default().to_owned());
+            let versions = batch.column(2).as_primitive::<Int64Type>();
+            for ((path, etag), version) in paths.iter().zip(etags.iter()).zip(versions.values()) {
+                let path = path.unwrap_or_default();
+                if last.get(path).is_none_or(|last| last <= version) {
+                    last.insert(path.to_owned(), *version);
+                    known.insert(path.to_owned(), etag.unwrap_or_default().to_owned());
+                }
             }
         }
         Ok(())

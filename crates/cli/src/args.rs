@@ -48,7 +48,7 @@ pub(crate) enum Command {
     Gold(StageArguments),
     /// Check the rows of one table as it stands against its expectations
     Quality(QualityArguments),
-    /// Show a table (spec, columns, SQL, positions) or a workflow (its tasks as a tree)
+    /// Show a table (spec, columns, SQL, positions) or a workflow (its tasks and what they wait for)
     Show(ShowArguments),
     /// Ask the lake in SQL
     Query(QueryArguments),

@@ -89,7 +89,10 @@ impl Bars {
 }
 
 fn told(progress: &Progress) -> String {
-    let mut text = format!("{} rows", thousands(progress.rows_written));
+    let mut text = match progress.version {
+        Some(_) => format!("{} rows", thousands(progress.rows_written)),
+        None => format!("{} rows checked", thousands(progress.rows_read)),
+    };
     if progress.files_read > 0 {
         text.push_str(&format!(" from {} files", thousands(progress.files_read)));
     }

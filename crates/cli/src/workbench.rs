@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use bronze::Bronze;
 use bronze::spec::SourceSpec;
 use futures::future::try_join_all;
 use gold::Gold;
-use gold::spec::Materialized;
 use lake::{Lake, S3Settings, ledger};
 use quality::Audit;
 use silver::Silver;
@@ -33,7 +31,6 @@ pub struct Workbench {
     /// The engine of all queries.
     pub engine: Engine,
     s3: S3Settings,
-    views: Arc<BTreeMap<TableName, String>>,
 }
 
 impl Workbench {
@@ -54,13 +51,13 @@ impl Workbench {
         let engine = Engine::new(EngineOptions { memory_bytes, spill_folder: None, threads: project.threads })?;
         let storage = lake.storage();
         engine.runtime().register_object_store(&storage.root_url(), storage.root.clone());
-        let views = project.tables.values().filter_map(view).collect();
-        Ok(Workbench { project, lake, engine, s3, views: Arc::new(views) })
+        Ok(Workbench { project, lake, engine, s3 })
     }
 
-    /// The queries of saved views, by name.
-    pub fn views(&self) -> &BTreeMap<TableName, String> {
-        &self.views
+    /// The query of a saved view; `None` for every other table.
+    pub fn view(&self, name: &TableName) -> Option<&str> {
+        let table = self.project.tables.get(name).filter(|table| table.is_view())?;
+        table.sql().map(|sql| sql.text.as_str())
     }
 
     /// The run history of the project.
@@ -115,9 +112,7 @@ impl Workbench {
                 let memory_bytes = usize::try_from(self.project.memory_bytes).unwrap_or(usize::MAX);
                 Box::new(Silver::new(name, from.clone(), spec.clone(), sql, lake, engine, memory_bytes))
             }
-            Definition::Gold { spec, sql } => {
-                Box::new(Gold::new(name, spec.clone(), sql.text.clone(), self.views.clone(), lake, engine))
-            }
+            Definition::Gold { spec, sql } => Box::new(Gold::new(name, spec.clone(), sql.text.clone(), lake, engine)),
         })
     }
 
@@ -170,15 +165,6 @@ fn source_name(project: &Project, path: &str) -> String {
             format!("{}/{}", project.name, inside.display())
         }
         Err(_) => path.trim_end_matches('/').to_owned(),
-    }
-}
-
-fn view(table: &Table) -> Option<(TableName, String)> {
-    match &table.definition {
-        Definition::Gold { spec, sql } if spec.materialized == Materialized::View => {
-            Some((table.name.clone(), sql.text.clone()))
-        }
-        _ => None,
     }
 }
 

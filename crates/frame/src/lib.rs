@@ -1,4 +1,8 @@
-//! frame
+//! Rows in flight: bytes become typed rows, and rows are cleaned.
+//!
+//! - [`spec`] is how users write it, [`types`] the types of columns.
+//! - [`decode`] turns files into Arrow batches, [`infer`] finds a schema in their first rows.
+//! - [`clean`] does declared row work; [`bridge`] takes single columns to Polars and back without copying.
 
 pub mod bridge;
 pub mod clean;

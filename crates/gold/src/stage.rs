@@ -21,8 +21,6 @@ pub struct Gold {
     name: TableName,
     spec: GoldSpec,
     sql: String,
-    /// The queries of the views that the query may read.
-    views: Arc<BTreeMap<TableName, String>>,
     lake: Lake,
     engine: Engine,
 }
@@ -37,16 +35,9 @@ struct Inputs {
 }
 
 impl Gold {
-    /// The stage of one gold table. `views` are the queries of saved views, by name.
-    pub fn new(
-        name: TableName,
-        spec: GoldSpec,
-        sql: String,
-        views: Arc<BTreeMap<TableName, String>>,
-        lake: Lake,
-        engine: Engine,
-    ) -> Gold {
-        Gold { name, spec, sql, views, lake, engine }
+    /// The stage of one gold table.
+    pub fn new(name: TableName, spec: GoldSpec, sql: String, lake: Lake, engine: Engine) -> Gold {
+        Gold { name, spec, sql, lake, engine }
     }
 
     async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
@@ -78,10 +69,6 @@ impl Gold {
     /// The tables of the query, opened at the same time; `None` while one of them does not exist.
     async fn inputs(&self) -> Result<Option<Inputs>> {
         let names = sql::references(&self.sql, self.name.pipeline()).map_err(|problem| self.sql_problem(&problem))?;
-        let (views, names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| self.views.contains_key(name));
-        if let Some(view) = views.first() {
-            return Err(Error::config(format!("{} reads the view {view}; read the tables of that view", self.name)));
-        }
         let opened: Vec<Table> = try_join_all(names.iter().map(|name| self.lake.open(name))).await?;
         let mut inputs = Inputs { tables: BTreeMap::new(), reads: BTreeMap::new(), positions: Checkpoint::new() };
         for (name, table) in names.into_iter().zip(&opened) {

@@ -20,7 +20,7 @@ pub struct Record {
     pub id: String,
     /// The run this belongs to.
     pub run: String,
-    /// Number of the batch, counted by each table from 1.
+    /// Number of the batch: for bronze counted from 0 by each source, else from 1 by each table.
     pub batch: i64,
     /// What was done: append, unique_key, merge, overwrite, refresh.
     pub action: String,

@@ -240,7 +240,7 @@ impl Checker {
 }
 
 fn refusal(table: &TableName, refused: &[(String, u64)]) -> Error {
-    let rules: Vec<String> = refused.iter().map(|(rule, rows)| format!("`{rule}` ({rows} rows)")).collect();
+    let rules: Vec<String> = refused.iter().map(|(rule, rows)| format!("`{rule}` (at least {rows} times)")).collect();
     Error::quality(format!(
         "the batch for {table} was refused and the table is as it was: violated {}",
         rules.join(", ")

@@ -48,14 +48,14 @@ async fn open_tables(
     workbench: &Workbench,
     names: BTreeSet<TableName>,
 ) -> Result<BTreeMap<TableName, Arc<dyn TableProvider>>> {
-    let (views, names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| workbench.views().contains_key(name));
+    let (views, names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| workbench.view(name).is_some());
     let opened = try_join_all(names.iter().map(|name| async {
         let table = workbench.lake.open(name).await?;
         table.provider().await.map_err(|error| with_nearest(workbench, name, error))
     }));
     let mut tables: BTreeMap<_, _> = names.iter().cloned().zip(opened.await?).collect();
     for view in views {
-        let text = &workbench.views()[&view];
+        let text = workbench.view(&view).unwrap_or_default();
         let reads = sql::references(text, view.pipeline())?;
         let inner = Box::pin(open_tables(workbench, reads)).await?;
         let session = workbench.engine.session(view.pipeline());

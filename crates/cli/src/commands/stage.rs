@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::stage::{Layer, Result};
+use ::stage::{Error, Layer, Result};
 use workflow::{Body, Selection, Workflow};
 
 use crate::args::{OutputFormat, QualityArguments, StageArguments};
@@ -17,6 +17,11 @@ pub(super) async fn run(
 ) -> Result<u8> {
     let name = workbench.project.table(&arguments.table)?.name.clone();
     expect_layer(&name, layer)?;
+    if layer == Layer::Bronze && arguments.full_refresh {
+        return Err(Error::config(format!(
+            "{name} cannot be rebuilt in place; delete its folder and the pipeline's system folder in the lake, then run again"
+        )));
+    }
     let body = match layer {
         Layer::Bronze => Body::Bronze(name),
         Layer::Silver => Body::Silver(name),

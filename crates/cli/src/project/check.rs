@@ -28,7 +28,7 @@ pub(crate) fn check_tables(project: &Project, files: &Files, findings: &mut Vec<
         let all = problems.into_iter().chain(shared).chain(quality::check(table.expectations()));
         findings.extend(all.map(|problem| table.document.locate(&problem)));
         if let Some(sql) = table.sql() {
-            check_references(table, sql, files, findings);
+            check_references(project, table, sql, files, findings);
         }
     }
     for cycle in cycles(&project.tables) {
@@ -161,12 +161,21 @@ fn check_columns_once(at: &str, columns: &[String]) -> Vec<Problem> {
 }
 
 /// Reports the tables that a SQL text names and that do not exist.
-fn check_references(table: &Table, sql: &SqlText, files: &Files, findings: &mut Vec<Finding>) {
+fn check_references(project: &Project, table: &Table, sql: &SqlText, files: &Files, findings: &mut Vec<Finding>) {
     for name in &table.named {
-        if let Err(message) = known(name, files) {
+        if let Err(message) = known(name, files).and_then(|()| readable(project, table, name)) {
             let (line, column) = line_and_column(&sql.text, place_in(&sql.text, name));
             findings.push(Finding { file: sql.file.clone(), line, column, message });
         }
+    }
+}
+
+/// A view is only a saved query, so nothing that is stored can be kept up to date with it.
+fn readable(project: &Project, reader: &Table, name: &TableName) -> Result<(), String> {
+    let is_view = project.tables.get(name).is_some_and(Table::is_view);
+    match is_view && !reader.is_view() {
+        true => Err(format!("`{name}` is a view, which no table may read; read the tables that it reads")),
+        false => Ok(()),
     }
 }
 

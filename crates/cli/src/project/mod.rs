@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bronze::spec::BronzeSpec;
-use gold::spec::GoldSpec;
+use gold::spec::{GoldSpec, Materialized};
 use silver::spec::SilverSpec;
 use stage::{Error, Result, TableName};
 use workflow::Workflow;
@@ -155,6 +155,11 @@ impl Table {
             Definition::Silver { sql, .. } => sql.as_ref(),
             Definition::Gold { sql, .. } => Some(sql),
         }
+    }
+
+    /// Whether the table is a saved query only.
+    pub fn is_view(&self) -> bool {
+        matches!(&self.definition, Definition::Gold { spec, .. } if spec.materialized == Materialized::View)
     }
 
     /// The columns the table is partitioned by.
