@@ -41,12 +41,6 @@ impl Workbench {
     pub fn open(project: Project) -> Result<Workbench> {
         let s3 = project.s3()?;
         let lake = Lake::new(&project.lake.path, &s3)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            clippy::cast_sign_loss,
-            reason = "a share of memory needs no precision"
-        )]
         let memory_bytes = (project.memory_bytes as f64 * MEMORY_FOR_SQL) as usize;
         let engine = Engine::new(EngineOptions { memory_bytes, spill_folder: None, threads: project.threads })?;
         let storage = lake.storage();

@@ -32,7 +32,6 @@ impl Hasher for LowHalf {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the low half of a good hash is a good hash")]
     fn write_u128(&mut self, key: u128) {
         self.0 = key as u64;
     }

@@ -94,7 +94,6 @@ fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "seconds for people")]
 fn seconds(from: DateTime<Utc>, to: Option<DateTime<Utc>>) -> String {
     let ended = to.map(|to| (to - from).num_milliseconds() as f64 / 1000.0);
     ended.map(|seconds| format!("{seconds:.2} s")).unwrap_or_default()

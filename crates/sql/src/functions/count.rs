@@ -276,7 +276,6 @@ fn text_key(text: &str) -> u128 {
 }
 
 fn split(key: u128) -> (usize, u128) {
-    #[expect(clippy::cast_possible_truncation, reason = "the group was put into these 32 bits")]
     let group = (key >> TEXT_BITS) as usize;
     (group, key & ((1 << TEXT_BITS) - 1))
 }
