@@ -57,6 +57,7 @@ impl Engine {
             .with_config(config(&options))
             .with_runtime_env(runtime)
             .with_optimizer_rules(optimizer::rules())
+            .with_physical_optimizer_rules(optimizer::physical_rules())
             .build();
         functions::register(&mut state)
             .map_err(|error| Error::bug("could not register a function").with_source(error))?;

@@ -2,14 +2,12 @@
 
 use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{displayable, execute_stream_partitioned};
 use datafusion::prelude::SessionContext;
 use stage::Result;
 
 use crate::classify;
-use crate::optimizer::counts_distinct_texts;
 
 /// Runs the plan as one stream per partition, within the memory of the engine. The work happens as the streams are
 /// polled, so each should have a task of its own; dropping them stops it. A query with ORDER BY has one partition.
@@ -19,7 +17,7 @@ use crate::optimizer::counts_distinct_texts;
 /// # Errors
 /// What [`classify`] makes of a plan that cannot be optimised or begun.
 pub async fn execute(session: &SessionContext, plan: LogicalPlan) -> Result<Vec<SendableRecordBatchStream>> {
-    let state = state_for(session, &plan)?;
+    let state = session.state();
     let physical = state.create_physical_plan(&plan).await.map_err(classify)?;
     execute_stream_partitioned(physical, state.task_ctx()).map_err(classify)
 }
@@ -29,7 +27,7 @@ pub async fn execute(session: &SessionContext, plan: LogicalPlan) -> Result<Vec<
 /// # Errors
 /// What [`classify`] makes of the failure.
 pub async fn collect(session: &SessionContext, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
-    let state = state_for(session, &plan)?;
+    let state = session.state();
     let physical = state.create_physical_plan(&plan).await.map_err(classify)?;
     datafusion::physical_plan::collect(physical, state.task_ctx()).await.map_err(classify)
 }
@@ -43,17 +41,6 @@ pub async fn explain(session: &SessionContext, plan: LogicalPlan) -> Result<Stri
     let optimised = state.optimize(&plan).map_err(classify)?;
     let physical = state.create_physical_plan(&plan).await.map_err(classify)?;
     Ok(format!("{}\n\n{}", optimised.display_indent(), displayable(physical.as_ref()).indent(false)))
-}
-
-/// The state to run a plan with.
-fn state_for(session: &SessionContext, plan: &LogicalPlan) -> Result<SessionState> {
-    let mut state = session.state();
-    if counts_distinct_texts(plan).map_err(classify)? {
-        let execution = &mut state.config_mut().options_mut().execution;
-        execution.skip_partial_aggregation_probe_rows_threshold = 0;
-        execution.skip_partial_aggregation_probe_ratio_threshold = 0.0;
-    }
-    Ok(state)
 }
 
 #[cfg(test)]

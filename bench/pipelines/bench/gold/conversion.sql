@@ -1,20 +1,11 @@
--- A user converted if the last conversion is at or after the first exposure: one row per user on both sides of the join.
-WITH exposures AS (
-    SELECT flag_key, flag_value, user_key, MIN(ts) AS first_exposure
-    FROM silver.events
-    GROUP BY flag_key, flag_value, user_key
-),
-conversions AS (
-    SELECT user_key, MAX(CAST(conversion_timestamp AS TIMESTAMP)) AS last_conversion
-    FROM bronze.conversions
-    GROUP BY user_key
-)
+-- A user converted if a conversion is at or after an exposure; each user counts once.
 SELECT
     e.flag_key,
     e.flag_value,
-    COUNT(*) AS participants,
-    COUNT(*) FILTER (WHERE c.last_conversion >= e.first_exposure) AS conversions,
-    ROUND(100.0 * COUNT(*) FILTER (WHERE c.last_conversion >= e.first_exposure) / COUNT(*), 2) AS conversion_rate
-FROM exposures AS e
-LEFT JOIN conversions AS c ON c.user_key = e.user_key
+    COUNT(DISTINCT e.user_key) AS participants,
+    COUNT(DISTINCT c.user_key) AS conversions,
+    ROUND(100.0 * COUNT(DISTINCT c.user_key) / COUNT(DISTINCT e.user_key), 2) AS conversion_rate
+FROM silver.events AS e
+LEFT JOIN bronze.conversions AS c
+    ON c.user_key = e.user_key AND CAST(c.conversion_timestamp AS TIMESTAMP) >= e.ts
 GROUP BY e.flag_key, e.flag_value
