@@ -3,7 +3,7 @@
 //! The library's fair pool gives every consumer that can spill an even share from the start, though most of them never
 //! use theirs: a query of two groupings has a dozen, so it would spill when a tenth of the memory is in use. Its greedy
 //! pool lets one consumer take everything, and the next fails because it cannot have even its first bytes. Here memory
-//! up to a mark goes to whoever asks; what is above the mark goes only to those that hold less than an even share.
+//! up to a mark goes to whoever asks; above the mark, only to those that hold less than an even share, and to them always.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,10 +52,12 @@ impl SharedPool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The most that the pool may hold when this consumer is to hold `wanted` bytes.
+    /// The most that the pool may hold when this consumer is to hold `wanted` bytes. An even share is always granted, even
+    /// if others hold more than theirs: a consumer that has spilled needs its first bytes to go on at all.
     fn bound(&self, state: &State, can_spill: bool, wanted: usize) -> usize {
         let share = self.limit.saturating_sub(state.unspillable) / state.spillers.max(1);
-        match can_spill && wanted > share {
+        match can_spill {
+            true if wanted <= share => usize::MAX,
             true => self.limit / 4 * OPEN_FOURTHS,
             false => self.limit,
         }
@@ -144,7 +146,7 @@ mod tests {
         let pool = pool();
         let (big, newcomer) = (spiller(&pool, "big"), spiller(&pool, "newcomer"));
         big.try_grow(750).unwrap();
-        assert!(newcomer.try_grow(250).is_ok());
+        assert!(newcomer.try_grow(500).is_ok());
         assert!(newcomer.try_grow(1).is_err());
     }
 

@@ -143,7 +143,7 @@ impl Error {
         let mut line = self.message.clone();
         let mut next = std::error::Error::source(self);
         while let Some(cause) = next {
-            let text = cause.to_string().replace('\n', " ");
+            let text = without_backtrace(&cause.to_string()).replace('\n', " ");
             if !line.contains(&text) {
                 line.push_str(": ");
                 line.push_str(&text);
@@ -152,6 +152,11 @@ impl Error {
         }
         line
     }
+}
+
+/// Some libraries print the frames of a backtrace as part of an error when the environment asks for backtraces.
+fn without_backtrace(text: &str) -> &str {
+    text.split_once("\n   0: ").map_or(text, |(before, _)| before).trim_end()
 }
 
 impl fmt::Display for Error {
@@ -176,6 +181,12 @@ mod tests {
         let outer = inner.context("could not list s3://bucket/landing");
         assert_eq!(outer.chain(), "could not list s3://bucket/landing: the server closed the connection");
         assert_eq!(outer.kind(), Kind::Unavailable);
+    }
+
+    #[test]
+    fn a_backtrace_inside_a_cause_is_left_out() {
+        let error = Error::data("could not open the table").with_source("bad json\n   0: some::function\n   1: other");
+        assert_eq!(error.chain(), "could not open the table: bad json");
     }
 
     #[test]
