@@ -25,8 +25,9 @@ use crate::runs::{KeySet, SortedRuns};
 
 /// Bits of a key that are the text's.
 const TEXT_BITS: u32 = 96;
-/// Keys in memory before they become a run: about 70 MB, just before the set would grow.
-const KEYS_IN_MEMORY: usize = 3_600_000;
+/// Keys in memory before they become a run: about 36 MB, just before the set would grow. A query may hold several sets in
+/// every partition.
+const KEYS_IN_MEMORY: usize = 1_800_000;
 /// Bytes of a key in the state that travels between partitions.
 const KEY_BYTES: i32 = 16;
 
