@@ -10,7 +10,7 @@ use frame::decode::{DecodeOptions, EvolvingSchema};
 use frame::infer::{infer, merge};
 use futures::future::BoxFuture;
 use lake::{Add, Commit, IngestedFile, Lake, Operation, Record, S3Settings, Table, ledger};
-use quality::{Gate, GateOptions, Passed, quarantine};
+use quality::{Gate, Passed, quarantine};
 use sql::Engine;
 
 use crate::columns::Columns;
@@ -67,7 +67,7 @@ impl Bronze {
         let position = format!("files/{}", landing.source());
         let number = table.position(&position).await?;
         let batch = Arc::new(batch);
-        let gate = self.gate(context, number).await?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context).await?;
         let ingest = self.prepare(files_spec, &landing, &batch, &table, gate.clone(), number, context).await?;
         let (schema, columns) = (ingest.schema.clone(), ingest.columns.clone());
         let ingested = ingest.run().await?;
@@ -83,17 +83,6 @@ impl Bronze {
         ledger::roll_quarantine(&self.lake, &table, &quarantine::schema()).await?;
         tracing::info!(table = %self.name, version, rows = progress.rows_written, files = batch.len(), "committed");
         Ok(progress)
-    }
-
-    async fn gate(&self, context: &Context, batch: i64) -> Result<Gate> {
-        let options = GateOptions {
-            table: self.name.clone(),
-            expectations: self.spec.expect.clone(),
-            run: context.run_id.clone(),
-            batch,
-            now: context.now(),
-        };
-        Gate::open(&self.lake, &self.engine, options).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "the one place where everything of a batch comes together")]

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use futures::future::{BoxFuture, try_join_all};
 use lake::{Add, Commit, Lake, Operation, Record, RollingWriter, Staging, Table, ledger};
-use quality::{Gate, GateOptions, Passed, quarantine};
+use quality::{Gate, Passed, quarantine};
 use sql::{Engine, RowStream, SqlProblem, TableProvider};
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_128;
@@ -56,7 +56,7 @@ impl Gold {
         };
         let Technique::Full(reason) = choose(&situation) else { return Ok(Progress::idle()) };
         let batch = table.record().map_or(0, |(_, record)| record.batch) + 1;
-        let gate = self.gate(context, batch).await?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, batch, context).await?;
         let (schema, streams) = self.query(&inputs).await?;
         let (added, rows_written) =
             write_all(streams, &gate, table.staging(), &self.spec.partition_by, context).await?;
@@ -92,17 +92,6 @@ impl Gold {
         let schema = lake::in_flight(&sql::output_schema(&plan));
         let streams = sql::flow(&session, plan, &schema).await?;
         Ok((schema, streams))
-    }
-
-    async fn gate(&self, context: &Context, batch: i64) -> Result<Gate> {
-        let options = GateOptions {
-            table: self.name.clone(),
-            expectations: self.spec.expect.clone(),
-            run: context.run_id.clone(),
-            batch,
-            now: context.now(),
-        };
-        Gate::open(&self.lake, &self.engine, options).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "the one place where everything of a batch comes together")]

@@ -7,6 +7,7 @@ use lake::Lake;
 
 use crate::compile;
 use crate::counts::{self, RuleCount};
+use crate::gate::misfit;
 use crate::spec::{ExpectationSpec, OnFail};
 
 /// The audit of one table. Violated `fail` rules are an error, all others are warnings.
@@ -31,10 +32,8 @@ impl Audit {
         let table = self.lake.open(&self.name).await?;
         let provider = table.provider().await?;
         let schema = table.schema().ok_or_else(|| Error::bug("an opened table has no schema"))?;
-        let validator = compile(&self.expectations, &schema, &self.engine).map_err(|problems| {
-            let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
-            Error::config(format!("the expectations of {} do not fit its columns: {}", self.name, messages.join("; ")))
-        })?;
+        let validator =
+            compile(&self.expectations, &schema, &self.engine).map_err(|problems| misfit(&self.name, &problems))?;
         let mut total: Vec<RuleCount> = Vec::new();
         let mut rows_read = 0;
         for mut stream in sql::read(&self.engine, provider, &schema).await? {

@@ -12,7 +12,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use lake::{Add, Lake, RuleOutcome, Staging, Writer};
-use stage::{Error, Result, TableName};
+use stage::{Context, Error, Problem, Result, TableName};
 
 use crate::counts::{self, RuleCount};
 use crate::quarantine::{self, Origin, Unread};
@@ -25,17 +25,17 @@ pub const PARSE_RULE: &str = "parse";
 
 /// What is to be checked, and what the rows that fail are marked with.
 #[derive(Debug, Clone)]
-pub struct GateOptions {
+struct GateOptions {
     /// The table the rows are meant for.
-    pub table: TableName,
+    table: TableName,
     /// What every row must fulfil.
-    pub expectations: Vec<ExpectationSpec>,
+    expectations: Vec<ExpectationSpec>,
     /// The run.
-    pub run: String,
+    run: String,
     /// The batch.
-    pub batch: i64,
+    batch: i64,
     /// The time of the batch.
-    pub now: DateTime<Utc>,
+    now: DateTime<Utc>,
 }
 
 /// The gate before one batch. Cheap to clone; all clones count together.
@@ -85,7 +85,21 @@ impl Gate {
     ///
     /// # Errors
     /// When the quarantine table cannot be opened.
-    pub async fn open(lake: &Lake, engine: &sql::Engine, options: GateOptions) -> Result<Gate> {
+    pub async fn open(
+        lake: &Lake,
+        engine: &sql::Engine,
+        table: &TableName,
+        expectations: &[ExpectationSpec],
+        batch: i64,
+        context: &Context,
+    ) -> Result<Gate> {
+        let options = GateOptions {
+            table: table.clone(),
+            expectations: expectations.to_vec(),
+            run: context.run_id.clone(),
+            batch,
+            now: context.now(),
+        };
         let quarantine = lake.open(&options.table.quarantine()).await?.staging();
         Ok(Gate {
             options: Arc::new(options),
@@ -219,11 +233,8 @@ impl Checker {
         if self.validator.as_ref().is_some_and(|(known, _)| *known == schema) {
             return Ok(());
         }
-        let validator = compile(&self.gate.options.expectations, &schema, &self.gate.engine).map_err(|problems| {
-            let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
-            let table = &self.gate.options.table;
-            Error::config(format!("the expectations of {table} do not fit its columns: {}", messages.join("; ")))
-        })?;
+        let validator = compile(&self.gate.options.expectations, &schema, &self.gate.engine)
+            .map_err(|problems| misfit(&self.gate.options.table, &problems))?;
         self.validator = Some((schema, validator));
         Ok(())
     }
@@ -237,6 +248,12 @@ impl Checker {
             (0..schema.fields().len()).filter(|index| !self.hidden.contains(schema.field(*index).name())).collect();
         rows.project(&shown).map_err(|error| Error::bug("could not take off hidden columns").with_source(error))
     }
+}
+
+/// Expectations that were checked with the project but do not fit the columns there are.
+pub(crate) fn misfit(table: &TableName, problems: &[Problem]) -> Error {
+    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    Error::config(format!("the expectations of {table} do not fit its columns: {}", messages.join("; ")))
 }
 
 fn refusal(table: &TableName, refused: &[(String, u64)]) -> Error {

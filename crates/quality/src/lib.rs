@@ -19,5 +19,5 @@ pub use audit::Audit;
 pub use check::check;
 pub use compile::{Validator, compile};
 pub use counts::RuleCount;
-pub use gate::{Checker, Gate, GateOptions, PARSE_RULE, Passed};
+pub use gate::{Checker, Gate, PARSE_RULE, Passed};
 pub use verdict::{Verdict, Violated, Violation, judge};

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use frame::clean::Cleaner;
 use futures::future::BoxFuture;
 use lake::{Add, Changes, Commit, Lake, Operation, Record, Table, ledger};
-use quality::{Gate, GateOptions, Passed, quarantine};
+use quality::{Gate, Passed, quarantine};
 use sql::{Engine, LogicalPlan, SessionContext, TableProvider};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -94,7 +94,7 @@ impl Silver {
             return Ok(Progress::idle());
         }
         let batch = table.record().map_or(0, |(_, record)| record.batch) + 1;
-        let gate = self.gate(context, batch).await?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, batch, context).await?;
         let keys = self.batch_keys();
         let work = Work {
             gate: gate.clone(),
@@ -214,17 +214,6 @@ impl Silver {
     fn clean_problem(&self, problems: &[::stage::Problem]) -> Error {
         let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
         Error::config(format!("[clean] of {} does not fit {}: {}", self.name, self.from, messages.join("; ")))
-    }
-
-    async fn gate(&self, context: &Context, batch: i64) -> Result<Gate> {
-        let options = GateOptions {
-            table: self.name.clone(),
-            expectations: self.spec.expect.clone(),
-            run: context.run_id.clone(),
-            batch,
-            now: context.now(),
-        };
-        Gate::open(&self.lake, &self.engine, options).await
     }
 
     fn batch_keys(&self) -> Option<(KeyHasher, Arc<BatchKeys>)> {
