@@ -37,7 +37,7 @@ demo: build ## Generate data, run two pipelines from landing files to gold, and 
 	$(MEDALLION) query "SELECT reasons, substr(row, 1, 90) AS row_begins FROM experiments.quarantine.silver_events ORDER BY source, position" --limit 3
 	@echo "Run it again: nothing is new, so nothing is written. Then look into pipelines/ and README.md."
 
-test: tools go ## Run all tests; the S3 tests build their server with Go once
+test: tools go ## Run all tests, those of real invoices if MEDALLION_RETAIL names their folder; S3 tests need Go once
 	cargo build --workspace --bins
 	cargo test --workspace
 

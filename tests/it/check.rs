@@ -80,6 +80,21 @@ fn every_mistake_names_a_file_a_line_and_a_column_for_programs() {
 }
 
 #[test]
+fn an_unknown_key_does_not_hide_the_other_mistakes_of_its_spec() {
+    let project = shop::project(Place::Folder).with(
+        "pipelines/shop/silver/orders.toml",
+        "from = \"bronze.orders\"\ndescripton = \"orders\"\nnonsense = 1\n\
+         partition_by = [\"id\", \"id\"]\n[clean]\ncast = { when = \"timestamp\" }\n",
+    );
+    let ended = project.run(&["check"]);
+    let places: Vec<&str> = ended.out.lines().filter_map(|line| line.split(": ").next()).collect();
+    let file = "pipelines/shop/silver/orders.toml";
+    let expected = ["2:1", "3:1", "4:23", "6:10"].map(|place| format!("{file}:{place}"));
+    assert_eq!((ended.code, places), (2, expected.iter().map(String::as_str).collect()), "{ended:#?}");
+    project.fail(&["run", "shop"], 2, "unknown key `descripton`; nearest is `description`");
+}
+
+#[test]
 fn a_command_on_a_broken_project_names_the_first_mistake_and_touches_nothing() {
     let project = broken();
     project.fail(&["run", "shop"], 2, "`medallion check` shows all");

@@ -25,6 +25,67 @@ fn grown(evolution: &str) -> Project {
     project
 }
 
+/// The silver table `p.silver.t` over the bronze table, with this spec and query.
+fn with_silver(project: &Project, spec: &str, sql: &str) {
+    project.write("pipelines/p/silver/t.toml", &format!("from = \"bronze.t\"\n{spec}"));
+    project.write("pipelines/p/silver/t.sql", &format!("SELECT {sql} FROM bronze.t\n"));
+}
+
+/// The newest action of a kind in the log of the silver table.
+fn newest(project: &Project, kind: &str) -> serde_json::Value {
+    let actions = project.log("p.silver.t").concat();
+    actions.into_iter().rev().find_map(|action| action.get(kind).cloned()).unwrap()
+}
+
+#[test]
+fn changed_partitions_are_refused_and_a_full_refresh_makes_them() {
+    let project = grown("");
+    with_silver(&project, "partition_by = [\"a\"]\n", "id, info['a'] AS a, id % 2 AS half");
+    project.succeed(&["silver", "silver.t"]);
+    let before = (project.log("p.silver.t"), project.all_rows("p.silver.t"));
+    with_silver(&project, "partition_by = [\"half\"]\n", "id, info['a'] AS a, id % 2 AS half");
+    project.succeed(&["bronze", "bronze.t"]);
+    let ended = project.fail(&["silver", "silver.t"], 2, "p.silver.t is partitioned by [\"a\"]");
+    assert!(ended.err.contains("rebuild the table with --full-refresh"), "{}", ended.err);
+    assert_eq!((project.log("p.silver.t"), project.all_rows("p.silver.t")), before);
+
+    project.succeed(&["silver", "silver.t", "--full-refresh"]);
+    assert_eq!(newest(&project, "metaData")["partitionColumns"], serde_json::json!(["half"]));
+    assert_eq!(
+        project.lines("SELECT id, a, half FROM p.silver.t ORDER BY id"),
+        "{\"id\":1,\"a\":\"x\",\"half\":1}\n{\"id\":2,\"a\":\"y\",\"half\":0}\n{\"id\":3,\"a\":\"z\",\"half\":1}\n"
+    );
+    project.land("3.json", "{\"id\":4,\"info\":{\"a\":\"x\"}}\n");
+    project.succeed(&["bronze", "bronze.t"]);
+    project.succeed(&["silver", "silver.t"]);
+    let added = newest(&project, "add");
+    assert_eq!((&added["partitionValues"], project.count("p.silver.t")), (&serde_json::json!({ "half": "0" }), 4));
+}
+
+#[test]
+fn the_first_time_without_a_zone_raises_the_protocol_of_its_table() {
+    let project = grown("");
+    with_silver(&project, "", "id");
+    project.succeed(&["silver", "silver.t"]);
+    let plain = newest(&project, "protocol");
+    assert_eq!((&plain["minReaderVersion"], &plain["minWriterVersion"]), (&1.into(), &2.into()), "{plain}");
+
+    with_silver(&project, "", "id, CAST('2024-03-01T10:00:00' AS TIMESTAMP) AS noon");
+    project.succeed(&["bronze", "bronze.t"]);
+    project.succeed(&["silver", "silver.t"]);
+    let raised = newest(&project, "protocol");
+    assert_eq!((&raised["minReaderVersion"], &raised["minWriterVersion"]), (&3.into(), &7.into()), "{raised}");
+    assert_eq!(raised["readerFeatures"], serde_json::json!(["timestampNtz"]));
+    assert_eq!(raised["writerFeatures"], serde_json::json!(["appendOnly", "invariants", "timestampNtz"]));
+    assert_eq!(project.number("SELECT COUNT(noon) AS n FROM p.silver.t"), 2);
+    assert_eq!(project.count("p.silver.t"), 3);
+
+    project.land("3.json", "{\"id\":4}\n");
+    project.succeed(&["bronze", "bronze.t"]);
+    project.succeed(&["silver", "silver.t"]);
+    assert_eq!((newest(&project, "protocol"), project.count("p.silver.t")), (raised, 4));
+}
+
 fn columns(project: &Project) -> String {
     let shown: serde_json::Value =
         serde_json::from_str(&project.succeed(&["show", "bronze.t", "--output", "json"]).out).unwrap();

@@ -4,8 +4,10 @@
 //! is the S3 server of this test binary, `waiting` waits for conditions. Every other module holds tests of one subject.
 //! A test that must hold on a local folder and on S3 is one function `check_...` with a test for each place.
 
+mod broker;
 mod place;
 mod project;
+mod registry;
 mod s3;
 mod shop;
 mod waiting;
@@ -17,10 +19,13 @@ mod crash; // kill -9 at any moment
 mod evolution; // data that the schema does not describe
 mod experiments; // the generated pipeline of the demo project
 mod formats; // files of every format hold the same rows
+mod kafka; // topics of Kafka, each message once
 mod landing; // which files are read, and when again
+mod maintenance; // optimize and vacuum
 mod quality; // expectations, quarantine, audits
 mod retail; // the real invoices
 mod runner; // workflows: order, failures, signals, history
 mod storage; // lakes that fail: no server, no rights, no space, altered tables
+mod stream; // tables that are kept going, what it serves, how it ends
 mod write_modes; // append, unique_key, merge, overwrite, clean steps
 mod wrong_input; // one clear line and the right exit code

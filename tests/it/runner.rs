@@ -132,6 +132,39 @@ fn a_second_request_to_terminate_ends_a_run_at_once_even_while_it_waits_for_a_se
     assert_eq!(ended.code, 143, "{ended:#?}");
 }
 
+/// Signals a run once while a server which accepts every request never answers.
+fn check_stopped_while_waiting(name: &str, code: i32) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let project = shop::project(Place::S3);
+    project.land("orders/1.json", shop::orders(1..=3));
+    let mut command = project.command(&["run", "shop"]);
+    command.env("AWS_ENDPOINT_URL", format!("http://{}", silent.local_addr().unwrap()));
+    let mut child = command.spawn().unwrap();
+    let _connection = wait_for("the run to ask the server", || silent.accept().ok());
+    signal(&child, name);
+    // Two seconds, and some for a busy machine.
+    let status = ended_within(&mut child, Duration::from_secs(8));
+    if status.is_none() {
+        child.kill().unwrap();
+    }
+    let ended = Ended::of(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, code, "{ended:#?}");
+    assert!(ended.out.contains("CANCELED"), "{ended:#?}");
+    project.succeed(&["run", "shop"]);
+    assert_eq!(project.count("shop.silver.orders"), 3);
+}
+
+#[test]
+fn a_first_interrupt_ends_a_run_that_waits_for_a_silent_server_within_seconds() {
+    check_stopped_while_waiting("INT", 130);
+}
+
+#[test]
+fn a_first_request_to_terminate_ends_a_run_that_waits_for_a_silent_server_within_seconds() {
+    check_stopped_while_waiting("TERM", 143);
+}
+
 /// Signals a run while it reads, and then lets another come to its end.
 fn check_stopped_while_reading(name: &str, code: i32) {
     const ORDERS: i64 = 200_000;

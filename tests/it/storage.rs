@@ -22,6 +22,16 @@ fn a_wrong_secret_is_told_and_not_tried_again() {
 }
 
 #[test]
+fn an_unknown_access_key_is_told_in_one_line_with_the_bucket_and_what_to_set() {
+    let ended = run_with("AWS_ACCESS_KEY_ID", "nobody").check_failed(2, "refused the credentials");
+    let told: Vec<&str> = ended.err.lines().filter(|line| line.contains("bucket")).collect();
+    assert_eq!(told.len(), 1, "{ended:#?}");
+    assert!(told[0].contains("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"), "{ended:#?}");
+    assert!(told[0].contains("bucket `bucket-") && told[0].contains("at http://127.0.0.1:"), "{ended:#?}");
+    assert!(!told[0].contains('<'), "{ended:#?}");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_worth_another_try() {
     let address = format!("http://{}", s3::free_address());
     run_with("AWS_ENDPOINT_URL", &address).check_failed(75, "the server does not answer");
@@ -51,8 +61,26 @@ fn a_data_file_that_is_gone_is_named_and_nothing_is_built_on_its_absence() {
         }
     }
     let before = project.log("shop.silver.orders").len();
-    project.fail(&["silver", "silver.orders", "--full-refresh"], 1, "shop/bronze/orders");
+    let ended = project.fail(&["silver", "silver.orders", "--full-refresh"], 1, "has lost its data file part-");
+    let told = ended.err.lines().find(|line| line.contains("part-")).unwrap();
+    assert_eq!((told.matches("part-").count(), told.matches("shop.bronze.orders").count()), (1, 1), "{told}");
+    assert!(told.contains("put it back, or read the landing files again"), "{told}");
     assert_eq!((project.log("shop.silver.orders").len(), project.count("shop.silver.orders")), (before, 3));
+}
+
+#[test]
+fn a_table_that_lost_a_data_file_is_rebuilt_as_the_message_says() {
+    let project = filled();
+    for action in project.log("shop.silver.orders").concat() {
+        if let Some(path) = action["add"]["path"].as_str() {
+            std::fs::remove_file(project.table("shop.silver.orders").join(path)).unwrap();
+        }
+    }
+    let remedy = "rebuild the table with `medallion silver shop.silver.orders --full-refresh`";
+    project.fail(&["gold", "gold.spent", "--full-refresh"], 1, remedy);
+    project.fail(&["query", "SELECT * FROM shop.silver.orders"], 1, remedy);
+    project.succeed(&["silver", "shop.silver.orders", "--full-refresh"]);
+    assert_eq!(project.count("shop.silver.orders"), 3);
 }
 
 #[test]

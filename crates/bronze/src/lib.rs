@@ -5,11 +5,15 @@
 //! into `_rescued_data`; neither stops the batch.
 
 mod columns;
+mod files_arrival;
 mod ingest;
+pub mod kafka;
 mod listing;
 mod schema;
 pub mod spec;
 mod stage;
+mod time_span;
 
 pub use columns::{is_system, system_fields};
 pub use stage::Bronze;
+pub use time_span::TimeSpan;

@@ -184,6 +184,8 @@ mod tests {
     use super::*;
     use frame::spec::{CsvSpec, Format};
 
+    use crate::time_span::TimeSpan;
+
     fn spec(path: &str) -> FilesSpec {
         FilesSpec {
             path: path.to_owned(),
@@ -194,6 +196,7 @@ mod tests {
             max_files: 2,
             max_bytes: 1 << 30,
             minimum_age_seconds: 0,
+            trigger: TimeSpan::milliseconds(1),
         }
     }
 

@@ -4,6 +4,10 @@ use frame::spec::{CsvSpec, EvolutionSpec, Format, SchemaSpec};
 use quality::spec::ExpectationSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use stage::{Error, Result};
+
+use crate::kafka::spec::KafkaSpec;
+use crate::time_span::TimeSpan;
 
 /// A bronze table: where rows come from and what is known of them. The file's place is the table's name.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -29,11 +33,24 @@ pub struct BronzeSpec {
 }
 
 /// The source of a bronze table.
+#[expect(clippy::large_enum_variant, reason = "a project has few sources")]
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum SourceSpec {
     /// Files in a local folder or under an S3 prefix.
     Files(FilesSpec),
+    /// Topics of Kafka.
+    Kafka(KafkaSpec),
+}
+
+impl SourceSpec {
+    /// The spec of a source of files.
+    pub(crate) fn files(&self) -> Result<&FilesSpec> {
+        match self {
+            SourceSpec::Files(files) => Ok(files),
+            SourceSpec::Kafka(_) => Err(Error::bug("the stage of files was given a source that has none")),
+        }
+    }
 }
 
 /// What happens when a file that was read has changed.
@@ -75,6 +92,13 @@ pub struct FilesSpec {
     /// Seconds since the last change before a local file counts as complete.
     #[serde(default)]
     pub minimum_age_seconds: u64,
+    /// How often a stream looks whether files have landed, such as `200ms`, `5s` or `1m`.
+    #[serde(default = "default_trigger")]
+    pub trigger: TimeSpan,
+}
+
+fn default_trigger() -> TimeSpan {
+    TimeSpan::milliseconds(1_000)
 }
 
 fn default_max_files() -> u64 {

@@ -1,23 +1,24 @@
-//! The bronze stage: list, subtract, read, validate, commit.
+//! The bronze stage: find the files that are new, decode, validate, commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ::stage::{Checkpoint, Context, Error, OffsetRange, Progress, Result, Stage, TableName};
 use arrow::array::AsArray as _;
-use arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{Int64Type, Schema};
 use frame::decode::{DecodeOptions, EvolvingSchema};
 use frame::infer::{infer, merge};
 use futures::future::BoxFuture;
-use lake::{Add, Commit, IngestedFile, Lake, Operation, Record, S3Settings, Table, ledger};
-use quality::{Gate, Passed, quarantine};
+use lake::{Commit, IngestedFile, Lake, Operation, Record, S3Settings, Table, ledger};
+use quality::{Gate, Passed, batch};
 use sql::Engine;
 
 use crate::columns::Columns;
-use crate::ingest::{Ingest, Ingested, open};
+use crate::files_arrival::{self, Fingerprint};
+use crate::ingest::{Decoding, Ingest, Ingested, open};
 use crate::listing::{LandedFile, Landing};
 use crate::schema::{data_columns, first_columns, hints, path_fields};
-use crate::spec::{BronzeSpec, FilesSpec, SourceSpec};
+use crate::spec::BronzeSpec;
 
 /// Rows looked at for inference, over all files of the first batch.
 const INFERENCE_ROWS: usize = 20_000;
@@ -37,6 +38,18 @@ pub struct Bronze {
     s3: S3Settings,
     engine: Engine,
     threads: usize,
+    /// What the last advance saw in the landing folder.
+    listed: Option<Fingerprint>,
+}
+
+/// What one advance reads.
+struct Reading {
+    landing: Landing,
+    files: Arc<Vec<LandedFile>>,
+    /// The position id of the source.
+    position: String,
+    /// The number of the batch, which is the position it is read from.
+    batch: i64,
 }
 
 impl Bronze {
@@ -51,51 +64,48 @@ impl Bronze {
         engine: Engine,
         threads: usize,
     ) -> Bronze {
-        Bronze { name, spec, source, lake, s3, engine, threads: threads.max(1) }
+        Bronze { name, spec, source, lake, s3, engine, threads: threads.max(1), listed: None }
     }
 
     async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
-        let SourceSpec::Files(files_spec) = &self.spec.source;
-        let landing = Landing::open(files_spec, &self.source, &self.s3)?;
-        let mut table = self.lake.open(&self.name).await?;
-        ledger::roll_quarantine(&self.lake, &table, &quarantine::schema()).await?;
-        let known = self.known_files(&table, landing.source()).await?;
-        let batch = landing.next_batch(landing.list(context.now()).await?, &known)?;
-        if batch.is_empty() {
-            return Ok(Progress::idle());
-        }
-        let position = format!("files/{}", landing.source());
-        let number = table.position(&position).await?;
-        let batch = Arc::new(batch);
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context).await?;
-        let ingest = self.prepare(files_spec, &landing, &batch, &table, gate.clone(), number, context).await?;
-        let (schema, columns) = (ingest.schema.clone(), ingest.columns.clone());
-        let ingested = ingest.run().await?;
+        let landing = self.landing()?;
+        let mut table = batch::open(&self.lake, &self.name).await?;
+        let Some(reading) = self.find(landing, &table, context).await? else { return Ok(Progress::idle()) };
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context).await?;
+        let decoding = self.transform(&reading, &table, context).await?;
+        let ingested = self.validate(&table, &decoding, &gate, context).await?;
         let passed = gate.close().await?;
-        context.check()?;
-        let schema = columns.table_schema(&schema.current());
-        let bytes = batch.iter().map(|file| file.size).sum();
-        let mut progress = progress(&ingested, &passed, batch.len() as u64, bytes);
-        let record = self.record(&table, &landing, &batch, &ingested, &passed, number, context).await?;
-        let range = OffsetRange { from: Checkpoint::of(&position, number), to: Checkpoint::of(&position, number + 1) };
-        let version = table.commit(commit(schema, &self.spec.partition_by, ingested.added, range, record)).await?;
-        progress.version = Some(version);
-        ledger::roll_quarantine(&self.lake, &table, &quarantine::schema()).await?;
-        tracing::info!(table = %self.name, version, rows = progress.rows_written, files = batch.len(), "committed");
-        Ok(progress)
+        let _committing = context.begin_commit()?;
+        self.commit(&mut table, reading, decoding, ingested, passed, context).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the one place where everything of a batch comes together")]
-    async fn prepare(
-        &self,
-        spec: &FilesSpec,
-        landing: &Landing,
-        files: &Arc<Vec<LandedFile>>,
-        table: &Table,
-        gate: Gate,
-        batch: i64,
-        context: &Context,
-    ) -> Result<Ingest> {
+    fn landing(&self) -> Result<Landing> {
+        let spec = self.spec.source.files()?;
+        Landing::open(spec, &self.source, &self.s3)
+    }
+
+    /// The files that landed and were not read yet, or `None` when there are none.
+    async fn find(&mut self, landing: Landing, table: &Table, context: &Context) -> Result<Option<Reading>> {
+        let known = self.known_files(table, landing.source()).await?;
+        let listed = landing.list(context.now()).await?;
+        self.listed = Some(Fingerprint::of(&listed));
+        let files = landing.next_batch(listed, &known)?;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        // One file is done when it is done: then there is no share of it to tell.
+        if files.len() > 1 {
+            context.meter.expect(files.iter().map(|file| file.size).sum());
+        }
+        let position = format!("files/{}", landing.source());
+        let batch = table.position(&position).await?;
+        Ok(Some(Reading { landing, files: Arc::new(files), position, batch }))
+    }
+
+    /// How the files become rows. The first batch of a table is looked at to find its columns; else nothing is read yet.
+    async fn transform(&self, reading: &Reading, table: &Table, context: &Context) -> Result<Decoding> {
+        let spec = self.spec.source.files()?;
+        let Reading { landing, files, batch, .. } = reading;
         let options = DecodeOptions { format: spec.format, csv: spec.csv.clone(), evolution: self.spec.evolution };
         let hints = hints(&self.spec)?;
         let path_fields = path_fields(files, &hints);
@@ -106,18 +116,66 @@ impl Bronze {
                 first_columns(&self.spec, &hints, &inferred, &path_fields)
             }
         };
-        Ok(Ingest {
+        Ok(Decoding {
             landing: landing.clone(),
             files: files.clone(),
             options,
             schema: EvolvingSchema::new(data),
-            columns: Columns { path_fields, batch, now: context.now() },
-            gate,
+            columns: Columns { path_fields, batch: *batch, now: context.now() },
+        })
+    }
+
+    /// Reads the files and stages the rows that pass the gate.
+    async fn validate(&self, table: &Table, decoding: &Decoding, gate: &Gate, context: &Context) -> Result<Ingested> {
+        let ingest = Ingest {
+            decoding: decoding.clone(),
+            gate: gate.clone(),
             staging: table.staging(),
             partition_by: self.spec.partition_by.clone(),
             threads: self.threads,
             context: context.clone(),
-        })
+        };
+        ingest.run().await
+    }
+
+    async fn commit(
+        &self,
+        table: &mut Table,
+        reading: Reading,
+        decoding: Decoding,
+        ingested: Ingested,
+        passed: Passed,
+        context: &Context,
+    ) -> Result<Progress> {
+        let Reading { files, position, batch, .. } = &reading;
+        let Ingested { staged, rows_per_file } = ingested;
+        let (listed, manifest) = self.files_read(table, &reading, &rows_per_file).await?;
+        let record = Record {
+            action: "append".to_owned(),
+            reason: format!("{} new files", files.len()),
+            files: listed,
+            manifest,
+            ..batch::record(passed, *batch, staged.rows, context)
+        };
+        let commit = Commit {
+            operation: Operation::Append,
+            schema: decoding.columns.table_schema(&decoding.schema.current()),
+            partition_by: self.spec.partition_by.clone(),
+            properties: BTreeMap::default(),
+            add: staged.added,
+            remove: Vec::new(),
+            range: Some(OffsetRange {
+                from: Checkpoint::of(position, *batch),
+                to: Checkpoint::of(position, batch + 1),
+            }),
+            record,
+        };
+        let mut progress = batch::commit(&self.lake, table, commit, &[]).await?;
+        progress.files_read = files.len() as u64;
+        progress.bytes_read = files.iter().map(|file| file.size).sum();
+        let (version, rows, files) = (progress.version, progress.rows_written, files.len());
+        tracing::info!(table = %self.name, version, rows, files, "committed");
+        Ok(progress)
     }
 
     /// Path and etag of every file that was read: what `system.files` holds, and what newer commits tell.
@@ -160,43 +218,25 @@ impl Bronze {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a record tells everything of a batch")]
-    async fn record(
+    /// The files read as the record tells them: in itself, or in a manifest when they are many.
+    async fn files_read(
         &self,
         table: &Table,
-        landing: &Landing,
-        files: &[LandedFile],
-        ingested: &Ingested,
-        passed: &Passed,
-        batch: i64,
-        context: &Context,
-    ) -> Result<Record> {
-        let source = landing.source().to_owned();
-        let read = files.iter().zip(&ingested.rows_per_file).map(|(file, rows)| IngestedFile {
-            source: source.clone(),
+        reading: &Reading,
+        rows_per_file: &[u64],
+    ) -> Result<(Vec<IngestedFile>, Option<String>)> {
+        let read = reading.files.iter().zip(rows_per_file).map(|(file, rows)| IngestedFile {
+            source: reading.landing.source().to_owned(),
             path: file.path.clone(),
             etag: file.etag.clone(),
             size: file.size,
             rows: *rows,
         });
         let read: Vec<IngestedFile> = read.collect();
-        let is_long = read.len() > FILES_IN_RECORD;
-        let manifest = if is_long { Some(ledger::stage_manifest(table, &read).await?) } else { None };
-        Ok(Record {
-            run: context.run_id.clone(),
-            batch,
-            action: "append".to_owned(),
-            reason: format!("{} new files", files.len()),
-            rows_read: passed.rows_checked,
-            rows_written: ingested.rows_written,
-            rows_quarantined: passed.rows_quarantined,
-            rows_dropped: passed.rows_dropped,
-            rules: passed.rules.clone(),
-            files: if is_long { Vec::new() } else { read },
-            manifest,
-            quarantine: passed.quarantine.clone(),
-            ..Record::default()
-        })
+        match read.len() > FILES_IN_RECORD {
+            true => Ok((Vec::new(), Some(ledger::stage_manifest(table, &read).await?))),
+            false => Ok((read, None)),
+        }
     }
 }
 
@@ -207,6 +247,13 @@ impl Stage for Bronze {
 
     fn advance<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<Progress>> {
         Box::pin(self.advance_once(context))
+    }
+
+    fn arrival<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let spec = self.spec.source.files()?;
+            files_arrival::arrival(&self.landing()?, self.listed, spec.trigger, context).await
+        })
     }
 }
 
@@ -225,31 +272,4 @@ async fn infer_all(landing: Landing, files: Arc<Vec<LandedFile>>, options: Decod
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::bug("looking at the first rows ended unexpectedly").with_source(error))?
-}
-
-fn commit(schema: SchemaRef, partition_by: &[String], add: Vec<Add>, range: OffsetRange, record: Record) -> Commit {
-    Commit {
-        operation: Operation::Append,
-        schema,
-        partition_by: partition_by.to_vec(),
-        properties: Default::default(),
-        add,
-        remove: Vec::new(),
-        range: Some(range),
-        record,
-    }
-}
-
-fn progress(ingested: &Ingested, passed: &Passed, files: u64, bytes: u64) -> Progress {
-    Progress {
-        rows_read: passed.rows_checked,
-        rows_written: ingested.rows_written,
-        rows_quarantined: passed.rows_quarantined,
-        rows_dropped: passed.rows_dropped,
-        files_read: files,
-        bytes_read: bytes,
-        version: None,
-        warnings: passed.warnings(),
-        idle: false,
-    }
 }

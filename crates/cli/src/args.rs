@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Check,
     /// Run a workflow
     Run(RunArguments),
+    /// Keep the tables of a workflow or a pipeline going until stopped
+    Stream(StreamArguments),
     /// Bring one bronze table up to date
     Bronze(StageArguments),
     /// Bring one silver table up to date
@@ -56,6 +58,10 @@ pub(crate) enum Command {
     Runs(RunsArguments),
     /// List the versions of a table and what made them
     History(HistoryArguments),
+    /// Write the small files of a table together; its rows stay the same
+    Optimize(OptimizeArguments),
+    /// Delete files of a table that no version within the retention needs any more
+    Vacuum(VacuumArguments),
     /// Write realistic test data into the landing folder
     Generate(GenerateArguments),
     /// Make a new project that runs
@@ -79,6 +85,24 @@ pub(crate) struct RunArguments {
     /// Rebuild every silver and gold table from all of its upstream
     #[arg(long)]
     pub(crate) full_refresh: bool,
+    /// A parameter of the workflow; may be repeated
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
+    pub(crate) parameters: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StreamArguments {
+    /// The workflow, its file, or a pipeline
+    pub(crate) name: String,
+    /// Serve /metrics (for Prometheus), /health and /ready here, such as 127.0.0.1:9600
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// Keep only the tables of these tasks going
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// After how many failures in a row a table stops, while the others go on
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_failures: u32,
     /// A parameter of the workflow; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
     pub(crate) parameters: Vec<(String, String)>,
@@ -142,6 +166,27 @@ pub(crate) struct HistoryArguments {
     /// The most versions to list
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OptimizeArguments {
+    /// The table, such as shop.silver.orders
+    pub(crate) table: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VacuumArguments {
+    /// The table, such as shop.silver.orders
+    pub(crate) table: String,
+    /// How long files stay that are no longer needed; by default the retention of [maintenance] in medallion.toml, or 7d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) retain: Option<bronze::TimeSpan>,
+    /// Only list what would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Allow a shorter time than the retention; only while nothing reads or writes the table
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ pub mod project;
 pub mod scaffold;
 pub mod schema;
 mod signals;
+mod streaming;
 mod workbench;
 
 use std::process::ExitCode;
@@ -73,7 +74,9 @@ fn cores() -> usize {
 fn start_logging(format: LogFormat) {
     // Delta and DataFusion report as errors what our commit function handles; the user sees what we make of it.
     let filter = EnvFilter::try_from_env("MEDALLION_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("warn,deltalake=off,deltalake_core=off,buoyant_kernel=off,delta_kernel=off")
+        // Where logs are read by programs, each batch of a stream is one event.
+        let own = if format == LogFormat::Json { ",medallion::streaming=info" } else { "" };
+        EnvFilter::new(format!("warn,deltalake=off,deltalake_core=off,buoyant_kernel=off,delta_kernel=off{own}"))
     });
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_span_events(FmtSpan::NONE);

@@ -35,6 +35,12 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
+/// How many of something there are, such as `1 file` or `2,000 files`.
+pub(crate) fn counted(number: u64, one: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {one}{ending}", thousands(number))
+}
+
 /// Rows of text in aligned columns under a header.
 pub(crate) fn columns(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
@@ -71,6 +77,11 @@ mod tests {
     #[test]
     fn thousands_are_separated() {
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn one_of_something_is_not_told_as_many() {
+        assert_eq!([0, 1, 2000].map(|number| counted(number, "file")), ["0 files", "1 file", "2,000 files"]);
     }
 
     #[test]

@@ -19,8 +19,13 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Begins to listen for a command that drops what is not committed.
     pub(crate) fn listen() -> Signals {
+        Signals::listen_and_say("stopping; what is not committed is dropped, press ctrl-c again to end at once")
+    }
+
+    /// Begins to listen, and says that when the first signal comes.
+    pub(crate) fn listen_and_say(stopping: &'static str) -> Signals {
         let signals = Signals { cancellation: CancellationToken::new(), code: Arc::default() };
         let listening = signals.clone();
         // Taken once, before any work begins: a signal that arrives between two takings would be lost.
@@ -29,7 +34,7 @@ impl Signals {
             let code = arriving.next().await;
             listening.code.store(code, Ordering::SeqCst);
             listening.cancellation.cancel();
-            crate::output::note("stopping; what is not committed is dropped, press ctrl-c again to end at once");
+            crate::output::note(stopping);
             let code = arriving.next().await;
             std::process::exit(i32::from(code));
         });

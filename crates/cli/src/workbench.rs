@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use bronze::Bronze;
+use bronze::kafka::{KafkaBronze, KafkaSecrets};
 use bronze::spec::SourceSpec;
 use futures::future::try_join_all;
 use gold::Gold;
@@ -54,6 +55,12 @@ impl Workbench {
         table.sql().map(|sql| sql.text.as_str())
     }
 
+    /// The tables that read this one.
+    pub fn readers_of(&self, name: &TableName) -> Vec<TableName> {
+        let readers = self.project.tables.values().filter(|table| table.reads().contains(name));
+        readers.map(|table| table.name.clone()).collect()
+    }
+
     /// The run history of the project.
     ///
     /// # Errors
@@ -97,9 +104,18 @@ impl Workbench {
         let name = name.clone();
         Ok(match &table.definition {
             Definition::Bronze(spec) => {
-                let SourceSpec::Files(files) = &spec.source;
-                let source = source_name(&self.project, &files.path);
-                Box::new(Bronze::new(name, spec.clone(), source, lake, self.s3.clone(), engine, self.project.threads))
+                let threads = self.project.threads;
+                match &spec.source {
+                    SourceSpec::Files(files) => {
+                        let source = source_name(&self.project, &files.path);
+                        Box::new(Bronze::new(name, spec.clone(), source, lake, self.s3.clone(), engine, threads))
+                    }
+                    SourceSpec::Kafka(kafka) => {
+                        let secrets = KafkaSecrets::read(kafka, |text| self.project.secret(text))?;
+                        let (spec, kafka, memory) = (spec.clone(), kafka.clone(), self.project.memory_bytes);
+                        Box::new(KafkaBronze::new(name, spec, kafka, secrets, lake, engine, threads, memory))
+                    }
+                }
             }
             Definition::Silver { spec, from, sql } => {
                 let sql = sql.as_ref().map(|sql| sql.text.clone());

@@ -1,20 +1,19 @@
-//! The gold stage: compare versions, query, validate, replace.
+//! The gold stage: find what changed upstream, query, validate, commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::stage::{Checkpoint, Context, Error, OffsetRange, Progress, Result, Stage, TableName};
+use ::stage::{Checkpoint, Context, Error, Kind, OffsetRange, Progress, Result, Stage, TableName};
 use arrow::datatypes::SchemaRef;
-use futures::StreamExt as _;
 use futures::future::{BoxFuture, try_join_all};
-use lake::{Add, Commit, Lake, Operation, Record, RollingWriter, Staging, Table, ledger};
-use quality::{Gate, Passed, quarantine};
-use sql::{Engine, RowStream, SqlProblem, TableProvider};
-use tokio::task::JoinSet;
+use lake::{Commit, Lake, Operation, Record, Table, ledger};
+use quality::{Gate, Passed, Staged, batch};
+use sql::{Engine, LogicalPlan, SessionContext, SqlProblem, TableProvider};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::refresh::{Situation, Technique, choose};
+use crate::refresh::{Change, Instead, Situation, Technique, change, grown, technique};
 use crate::spec::{GoldSpec, Materialized};
+use crate::work::Work;
 
 /// A gold table and its query.
 pub struct Gold {
@@ -25,13 +24,44 @@ pub struct Gold {
     engine: Engine,
 }
 
+/// What one advance reads, and why.
+struct Reading {
+    inputs: Inputs,
+    /// The table whose new rows alone may be enough, or why they are not.
+    grown: Instead<New>,
+    /// The number of the batch.
+    batch: i64,
+    fingerprint: String,
+    reason: String,
+}
+
+/// The rows a table has got since it was last read.
+struct New {
+    table: TableName,
+    rows: Arc<dyn TableProvider>,
+    files: usize,
+}
+
+type Tables = BTreeMap<TableName, Arc<dyn TableProvider>>;
+
 /// What the query reads.
 struct Inputs {
-    tables: BTreeMap<TableName, Arc<dyn TableProvider>>,
+    opened: BTreeMap<TableName, Table>,
     /// The version of each table.
     reads: BTreeMap<String, u64>,
     /// The next version of each table, by its position id.
     positions: Checkpoint,
+}
+
+/// The query over the tables.
+struct Query {
+    plan: LogicalPlan,
+    session: SessionContext,
+    /// The columns that are written.
+    schema: SchemaRef,
+    technique: Technique,
+    /// Why it is done this way, for people.
+    reason: String,
 }
 
 impl Gold {
@@ -44,9 +74,19 @@ impl Gold {
         if self.spec.materialized == Materialized::View {
             return Ok(Progress::idle());
         }
-        let mut table = self.lake.open(&self.name).await?;
-        ledger::roll_quarantine(&self.lake, &table, &quarantine::schema()).await?;
-        let Some(inputs) = self.inputs().await? else { return Ok(Progress::idle()) };
+        let mut table = batch::open(&self.lake, &self.name).await?;
+        let Some(reading) = self.find(&table, context).await? else { return Ok(Progress::idle()) };
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context).await?;
+        let query = self.transform(&table, &reading).await?;
+        let staged = self.validate(&table, &query, &gate, context).await?;
+        let passed = gate.close().await?;
+        let _committing = context.begin_commit()?;
+        self.commit(&mut table, reading, query, staged, passed, context).await
+    }
+
+    /// What changed since the table was last made, or `None` when nothing did or a table is missing.
+    async fn find(&self, table: &Table, context: &Context) -> Result<Option<Reading>> {
+        let Some(inputs) = self.inputs(context).await? else { return Ok(None) };
         let fingerprint = self.fingerprint();
         let situation = Situation {
             reads: &inputs.reads,
@@ -54,94 +94,165 @@ impl Gold {
             last: table.record().map(|(_, record)| record),
             is_forced: context.full_refresh,
         };
-        let Technique::Full(reason) = choose(&situation) else { return Ok(Progress::idle()) };
-        let batch = table.record().map_or(0, |(_, record)| record.batch) + 1;
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, batch, context).await?;
-        let (schema, streams) = self.query(&inputs).await?;
-        let (added, rows_written) =
-            write_all(streams, &gate, table.staging(), &self.spec.partition_by, context).await?;
-        let passed = gate.close().await?;
-        context.check()?;
-        let record = Record { reason, fingerprint: Some(fingerprint), batch, ..Record::default() };
-        self.commit(&mut table, inputs, schema, added, rows_written, passed, record, context).await
+        let (grown, reason) = match change(&situation) {
+            Change::Nothing => return Ok(None),
+            Change::Everything(reason) => (Err(String::new()), reason),
+            Change::Tables(changed, reason) => match grown(&self.spec, &changed) {
+                Ok(name) => match self.new_rows(table, name, &inputs).await? {
+                    // Files were only put together, or every row of a batch was refused.
+                    Ok(new) if new.files == 0 => return Ok(None),
+                    new => (new, reason),
+                },
+                Err(refusal) => (Err(refusal), reason),
+            },
+        };
+        Ok(Some(Reading { inputs, grown, batch: batch::next_number(table), fingerprint, reason }))
     }
 
     /// The tables of the query, opened at the same time; `None` while one of them does not exist.
-    async fn inputs(&self) -> Result<Option<Inputs>> {
+    async fn inputs(&self, context: &Context) -> Result<Option<Inputs>> {
         let names = sql::references(&self.sql, self.name.pipeline()).map_err(|problem| self.sql_problem(&problem))?;
         let opened: Vec<Table> = try_join_all(names.iter().map(|name| self.lake.open(name))).await?;
-        let mut inputs = Inputs { tables: BTreeMap::new(), reads: BTreeMap::new(), positions: Checkpoint::new() };
-        for (name, table) in names.into_iter().zip(&opened) {
+        let mut inputs = Inputs { opened: BTreeMap::new(), reads: BTreeMap::new(), positions: Checkpoint::new() };
+        for (name, table) in names.into_iter().zip(opened) {
             let Some(version) = table.version() else {
-                tracing::warn!(table = %self.name, missing = %name, "a table that is read does not exist yet");
+                // A stream looks again and again until the first rows come.
+                match context.streaming {
+                    true => {
+                        tracing::debug!(table = %self.name, missing = %name, "a table that is read does not exist yet")
+                    }
+                    false => {
+                        tracing::warn!(table = %self.name, missing = %name, "a table that is read does not exist yet")
+                    }
+                }
                 return Ok(None);
             };
             inputs.reads.insert(name.to_string(), version);
-            inputs.positions.set(ledger::position_of(table)?, version as i64 + 1);
-            inputs.tables.insert(name, table.provider().await?);
+            inputs.positions.set(ledger::position_of(&table)?, version as i64 + 1);
+            inputs.opened.insert(name, table);
         }
         Ok(Some(inputs))
     }
 
-    async fn query(&self, inputs: &Inputs) -> Result<(SchemaRef, Vec<RowStream>)> {
-        let pipeline = self.name.pipeline();
-        let session = self.engine.session(pipeline);
-        let plan = sql::plan(&session, pipeline, &self.sql, &inputs.tables)
-            .await
-            .map_err(|problem| self.sql_problem(&problem))?;
-        let schema = lake::in_flight(&sql::output_schema(&plan));
-        let streams = sql::flow(&session, plan, &schema).await?;
-        Ok((schema, streams))
+    /// The rows that `name` has got since this table last read it, or why they are not all that changed.
+    async fn new_rows(&self, table: &Table, name: &TableName, inputs: &Inputs) -> Result<Instead<New>> {
+        let upstream = inputs.opened.get(name).ok_or_else(|| Error::bug(format!("{name} was not opened")))?;
+        let Some(from) = table.positions().get(&ledger::position_of(upstream)?) else {
+            return Ok(Err(format!("{name} was created anew")));
+        };
+        let changes = match upstream.changes(from as u64).await {
+            Ok(changes) => changes,
+            // A log that was cleaned too far is no failure here: the whole query does not need it.
+            Err(error) if error.kind() == Kind::Data => return Ok(Err(error.message().to_owned())),
+            Err(error) => return Err(error),
+        };
+        if changes.rewritten.is_some() {
+            return Ok(Err(format!("{name} changed rows that were read already")));
+        }
+        let schema = upstream.schema().ok_or_else(|| Error::bug("an opened table has no schema"))?;
+        let rows = upstream.scan(&changes.added, &schema, &upstream.partition_columns());
+        let new = |rows| New { table: name.clone(), rows, files: changes.added.len() };
+        Ok(rows.map(new).map_err(|error| error.message().to_owned()))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the one place where everything of a batch comes together")]
+    /// The query, over the new rows alone if that gives the same; nothing is read yet.
+    async fn transform(&self, table: &Table, reading: &Reading) -> Result<Query> {
+        let mut tables = Tables::new();
+        for (name, opened) in &reading.inputs.opened {
+            tables.insert(name.clone(), opened.provider().await?);
+        }
+        let refusal = match &reading.grown {
+            Err(refusal) => refusal.clone(),
+            Ok(new) => match self.over_new_rows(table, new, &tables, &reading.reason).await? {
+                Ok(query) => return Ok(query),
+                Err(refusal) => refusal,
+            },
+        };
+        let (session, plan) = self.plan(&tables).await?;
+        let schema = lake::in_flight(&sql::output_schema(&plan));
+        let because = if refusal.is_empty() { String::new() } else { format!("; in full, because {refusal}") };
+        let reason = format!("{}{because}", reading.reason);
+        Ok(Query { plan, session, schema, technique: Technique::Full, reason })
+    }
+
+    /// The query over what is new, or why that would not give the same.
+    async fn over_new_rows(&self, table: &Table, new: &New, tables: &Tables, reason: &str) -> Result<Instead<Query>> {
+        let mut tables = tables.clone();
+        tables.insert(new.table.clone(), new.rows.clone());
+        let (session, plan) = self.plan(&tables).await?;
+        let technique = match sql::growth(&plan, &new.table).and_then(|growth| technique(&self.spec, growth)) {
+            Ok(technique) => technique,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let schema = lake::in_flight(&sql::output_schema(&plan));
+        if table.schema().as_ref() != Some(&schema) {
+            return Ok(Err("the columns changed".to_owned()));
+        }
+        let plan = match &technique {
+            Technique::Merge(parts) => {
+                let existing = table.scan(&table.files().await?, &schema, &self.spec.partition_by)?;
+                sql::merged(&session, parts, existing, plan, &schema)?
+            }
+            Technique::Append | Technique::Full => plan,
+        };
+        Ok(Ok(Query { plan, session, schema, technique, reason: reason.to_owned() }))
+    }
+
+    async fn plan(&self, tables: &Tables) -> Result<(SessionContext, LogicalPlan)> {
+        let pipeline = self.name.pipeline();
+        let session = self.engine.session(pipeline);
+        let plan = sql::plan(&session, pipeline, &self.sql, tables).await;
+        Ok((session, plan.map_err(|problem| self.sql_problem(&problem))?))
+    }
+
+    /// Runs the query and stages the rows that pass the gate.
+    async fn validate(&self, table: &Table, query: &Query, gate: &Gate, context: &Context) -> Result<Staged> {
+        let streams = sql::flow(&query.session, query.plan.clone(), &query.schema).await?;
+        let work = Work {
+            gate: gate.clone(),
+            staging: table.staging(),
+            partition_by: self.spec.partition_by.clone(),
+            context: context.clone(),
+        };
+        work.run(streams).await
+    }
+
     async fn commit(
         &self,
         table: &mut Table,
-        inputs: Inputs,
-        schema: SchemaRef,
-        added: Vec<Add>,
-        rows_written: u64,
+        reading: Reading,
+        query: Query,
+        staged: Staged,
         passed: Passed,
-        begun: Record,
         context: &Context,
     ) -> Result<Progress> {
-        let mut progress = Progress {
-            rows_read: passed.rows_checked,
-            rows_written,
-            rows_quarantined: passed.rows_quarantined,
-            rows_dropped: passed.rows_dropped,
-            warnings: passed.warnings(),
-            ..Progress::default()
-        };
+        let Reading { inputs, batch, fingerprint, .. } = reading;
         let record = Record {
-            run: context.run_id.clone(),
-            action: "refresh".to_owned(),
-            rows_read: passed.rows_checked,
-            rows_written,
-            rows_quarantined: passed.rows_quarantined,
-            rows_dropped: passed.rows_dropped,
-            rules: passed.rules,
-            quarantine: passed.quarantine,
+            action: query.technique.action().to_owned(),
+            reason: query.reason,
             reads: inputs.reads,
-            ..begun
+            fingerprint: Some(fingerprint),
+            ..batch::record(passed, batch, staged.rows, context)
+        };
+        let operation = match query.technique {
+            Technique::Append => Operation::Append,
+            Technique::Full | Technique::Merge(_) => Operation::Overwrite,
         };
         let before = table.positions();
         let from = inputs.positions.iter().map(|(id, _)| (id.to_owned(), before.next(id))).collect();
         let commit = Commit {
-            operation: Operation::Overwrite,
-            schema,
+            operation,
+            schema: query.schema,
             partition_by: self.spec.partition_by.clone(),
             properties: BTreeMap::default(),
-            add: added,
+            add: staged.added,
             remove: Vec::new(),
             range: Some(OffsetRange { from, to: inputs.positions }),
             record,
         };
-        let version = table.commit(commit).await?;
-        progress.version = Some(version);
-        ledger::roll_quarantine(&self.lake, table, &quarantine::schema()).await?;
-        tracing::info!(table = %self.name, version, rows = rows_written, "committed");
+        let progress = batch::commit(&self.lake, table, commit, &[]).await?;
+        let (version, rows) = (progress.version, progress.rows_written);
+        tracing::info!(table = %self.name, version, rows, "committed");
         Ok(progress)
     }
 
@@ -159,38 +270,6 @@ impl Gold {
     }
 }
 
-/// Runs all streams to their end at the same time and stages what passes the gate.
-async fn write_all(
-    streams: Vec<RowStream>,
-    gate: &Gate,
-    staging: Staging,
-    partition_by: &[String],
-    context: &Context,
-) -> Result<(Vec<Add>, u64)> {
-    let mut tasks: JoinSet<Result<(Vec<Add>, u64)>> = JoinSet::new();
-    for mut stream in streams {
-        let mut checker = gate.checker(Vec::new());
-        let mut writer = RollingWriter::new(staging.clone(), partition_by);
-        let context = context.clone();
-        tasks.spawn(async move {
-            while let Some(rows) = stream.next().await {
-                context.check()?;
-                writer.write(&checker.check(rows?).await?).await?;
-            }
-            let rows = writer.rows();
-            Ok((writer.close().await?, rows))
-        });
-    }
-    let mut added = Vec::new();
-    let mut rows = 0;
-    while let Some(joined) = tasks.join_next().await {
-        let part = joined.unwrap_or_else(|error| Err(Error::bug("a worker ended unexpectedly").with_source(error)))?;
-        added.extend(part.0);
-        rows += part.1;
-    }
-    Ok((added, rows))
-}
-
 impl Stage for Gold {
     fn table(&self) -> &TableName {
         &self.name
@@ -198,5 +277,14 @@ impl Stage for Gold {
 
     fn advance<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<Progress>> {
         Box::pin(self.advance_once(context))
+    }
+
+    fn reads(&self) -> Vec<TableName> {
+        match self.spec.materialized {
+            Materialized::View => Vec::new(),
+            Materialized::Table => {
+                sql::references(&self.sql, self.name.pipeline()).unwrap_or_default().into_iter().collect()
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! source was faster and our batch must go; if nothing we removed or read has changed, the same actions go again; else
 //! the batch has to be done anew.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
@@ -36,6 +36,23 @@ pub enum Operation {
     Overwrite,
     /// Some files are replaced.
     Rewrite,
+    /// Some files are replaced by others with the same rows: nothing changes for readers.
+    Optimize {
+        /// Bytes the new files aim at.
+        target_file_size: u64,
+    },
+}
+
+impl Operation {
+    /// Whether the rows of the table are others afterwards.
+    fn changes_rows(self) -> bool {
+        !matches!(self, Operation::Optimize { .. })
+    }
+
+    /// Whether the change is wrong once other rows have come or gone since.
+    fn is_based_on_rows(self) -> bool {
+        !matches!(self, Operation::Append | Operation::Optimize { .. })
+    }
 }
 
 /// A change of a table, complete but not yet visible.
@@ -68,9 +85,11 @@ impl Table {
     pub async fn commit(&mut self, mut commit: Commit) -> Result<u64> {
         commit.record.id = uuid::Uuid::new_v4().to_string();
         let read_version = self.version();
+        // What an attempt writes of other sources is what it finds then, or a lost race would take their positions back.
+        let given = std::mem::take(&mut commit.record.positions);
         for _ in 0..ATTEMPTS {
             let tried_on = self.version();
-            match self.try_commit(&mut commit).await? {
+            match self.try_commit(&mut commit, &given).await? {
                 Some(version) => return Ok(version),
                 None => {
                     self.refresh().await?;
@@ -85,10 +104,13 @@ impl Table {
     }
 
     /// One compare-and-swap. `None`: another commit was first, or the answer was lost.
-    async fn try_commit(&mut self, commit: &mut Commit) -> Result<Option<u64>> {
+    async fn try_commit(&mut self, commit: &mut Commit, given: &stage::Checkpoint) -> Result<Option<u64>> {
         let actions = self.build_actions(commit).await?;
         let moved = commit.range.as_ref().map(|range| range.to.clone()).unwrap_or_default();
-        commit.record.positions = self.all_positions(&commit.record, &moved);
+        commit.record.positions = self.positions().advanced_by(given).advanced_by(&moved);
+        if let Some((_, earlier)) = self.record.as_ref().filter(|_| !commit.operation.changes_rows()) {
+            commit.record.stand_for(earlier);
+        }
         commit.record.earlier_quarantine = self.earlier_quarantine();
         let record = serde_json::to_value(&commit.record)
             .map_err(|error| Error::bug("could not write the record of a commit").with_source(error))?;
@@ -136,6 +158,8 @@ impl Table {
                 actions.push(Action::Protocol(protocol(has_naive_times)?));
                 actions.push(Action::Metadata(metadata));
             }
+            // The same rows need no other columns.
+            Some(_) if !commit.operation.changes_rows() => {}
             Some(state) => {
                 let widened = self.widened(state.metadata(), state.arrow_schema(), commit)?;
                 // A table that never held times without a zone cannot take them before its protocol says so.
@@ -150,8 +174,9 @@ impl Table {
             _ => commit.remove.clone(),
         };
         let now = Utc::now().timestamp_millis();
-        actions.extend(removed.into_iter().map(|add| Action::Remove(remove(add, now))));
-        actions.extend(commit.add.iter().cloned().map(Action::Add));
+        let data_change = commit.operation.changes_rows();
+        actions.extend(removed.into_iter().map(|add| Action::Remove(remove(add, now, data_change))));
+        actions.extend(commit.add.iter().cloned().map(|add| Action::Add(Add { data_change, ..add })));
         Ok(actions)
     }
 
@@ -180,10 +205,6 @@ impl Table {
         let partitioned = partitioned(&widened, &commit.partition_by)
             .map_err(|error| Error::bug("could not make a Delta metadata action").with_source(error))?;
         Ok(Some(Action::Metadata(partitioned)))
-    }
-
-    fn all_positions(&self, record: &Record, moved: &stage::Checkpoint) -> stage::Checkpoint {
-        self.positions().advanced_by(&record.positions).advanced_by(moved)
     }
 
     fn earlier_quarantine(&self) -> Option<u64> {
@@ -216,18 +237,18 @@ impl Table {
                 self.version().unwrap_or_default(),
             )));
         }
-        let based_on_rows = !matches!(commit.operation, Operation::Append);
-        if based_on_rows && self.rows_changed_since(read_version).await? {
+        if commit.operation.is_based_on_rows() && self.rows_changed_since(read_version).await? {
             return Err(Error::conflict(format!(
                 "{} changed while this batch was made from its rows; this batch was dropped",
                 self.name
             )));
         }
-        let active: HashSet<String> = match commit.remove.is_empty() {
-            true => HashSet::new(),
-            false => self.files().await?.into_iter().map(|add| add.path).collect(),
+        // A file whose rows were deleted by a vector beside it is another one under the same path.
+        let active: HashMap<_, _> = match commit.remove.is_empty() {
+            true => HashMap::new(),
+            false => self.files().await?.into_iter().map(|add| (add.path, add.deletion_vector)).collect(),
         };
-        if commit.remove.iter().any(|add| !active.contains(&add.path)) {
+        if commit.remove.iter().any(|add| active.get(&add.path) != Some(&add.deletion_vector)) {
             return Err(Error::conflict(format!("files of {} that this batch replaces are gone", self.name)));
         }
         Ok(())
@@ -237,8 +258,12 @@ impl Table {
         let first = version.map_or(0, |version| version + 1);
         let Some(newest) = self.version() else { return Ok(false) };
         for version in first..=newest {
-            let actions = self.actions(version).await?.unwrap_or_default();
-            let changed = actions.iter().any(|action| matches!(action, Action::Add(_) | Action::Remove(_)));
+            let Some(actions) = self.actions(version).await? else { return Ok(true) };
+            let changed = actions.iter().any(|action| match action {
+                Action::Add(add) => add.data_change,
+                Action::Remove(remove) => remove.data_change,
+                _ => false,
+            });
             if changed {
                 return Ok(true);
             }
@@ -290,10 +315,10 @@ fn partitioned(metadata: &Metadata, partition_by: &[String]) -> serde_json::Resu
     serde_json::from_value(value)
 }
 
-fn remove(add: Add, now: i64) -> Remove {
+fn remove(add: Add, now: i64, data_change: bool) -> Remove {
     Remove {
         path: add.path,
-        data_change: true,
+        data_change,
         deletion_timestamp: Some(now),
         extended_file_metadata: Some(true),
         partition_values: Some(add.partition_values),
@@ -309,6 +334,10 @@ fn delta_operation(commit: &Commit) -> DeltaOperation {
     let mode = match commit.operation {
         Operation::Append | Operation::AppendChecked => SaveMode::Append,
         Operation::Overwrite | Operation::Rewrite => SaveMode::Overwrite,
+        Operation::Optimize { target_file_size } => {
+            let target_size = i64::try_from(target_file_size).unwrap_or(i64::MAX);
+            return DeltaOperation::Optimize { predicate: None, target_size };
+        }
     };
     let partition_by = (!commit.partition_by.is_empty()).then(|| commit.partition_by.clone());
     DeltaOperation::Write { mode, partition_by, predicate: None }
@@ -328,4 +357,43 @@ fn lost(error: &DeltaTableError) -> bool {
 /// The request may have been carried out although it failed for us.
 fn answer_may_be_lost(error: &DeltaTableError) -> bool {
     matches!(error, DeltaTableError::ObjectStore { source: deltalake::ObjectStoreError::Generic { .. } })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use stage::{Checkpoint, Layer, TableName};
+
+    use super::*;
+    use crate::{Lake, S3Settings};
+
+    fn moving(id: &str, from: i64, to: i64) -> Commit {
+        Commit {
+            operation: Operation::Append,
+            schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])),
+            partition_by: Vec::new(),
+            properties: BTreeMap::default(),
+            add: Vec::new(),
+            remove: Vec::new(),
+            range: Some(OffsetRange { from: Checkpoint::of(id, from), to: Checkpoint::of(id, to) }),
+            record: Record::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_race_never_takes_back_the_positions_of_the_winner() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::new(folder.path().to_str().unwrap(), &S3Settings::default()).unwrap();
+        let name = TableName::new("p", Layer::Bronze, "t").unwrap();
+        let mut one = lake.open(&name).await.unwrap();
+        one.commit(moving("x", 0, 1)).await.unwrap();
+        one.commit(moving("y", 0, 1)).await.unwrap();
+        let mut other = lake.open(&name).await.unwrap();
+        one.commit(moving("x", 1, 5)).await.unwrap();
+        other.commit(moving("y", 1, 7)).await.unwrap();
+        let positions = lake.open(&name).await.unwrap().positions();
+        assert_eq!((positions.next("x"), positions.next("y")), (5, 7));
+    }
 }

@@ -7,6 +7,9 @@ use stage::{Error, Kind};
 
 /// Sorts an error of an object store. `doing` says what was being done and to what.
 pub fn classify_store(doing: &str, error: ObjectStoreError) -> Error {
+    if let Some(ours) = our_own(doing, &error) {
+        return ours;
+    }
     let (kind, remedy) = match &error {
         ObjectStoreError::NotFound { .. } => (Kind::Data, None),
         ObjectStoreError::PermissionDenied { .. } | ObjectStoreError::Unauthenticated { .. } => {
@@ -25,6 +28,9 @@ pub fn classify_delta(doing: &str, error: DeltaTableError) -> Error {
     match error {
         DeltaTableError::ObjectStore { source } => classify_store(doing, source),
         other => {
+            if let Some(ours) = our_own(doing, &other) {
+                return ours;
+            }
             let (kind, remedy) = match outside_cause(&other) {
                 Some((kind, remedy)) => (kind, Some(remedy)),
                 None => match &other {
@@ -47,6 +53,13 @@ pub fn classify_parquet(doing: &str, error: impl StdError + Send + Sync + 'stati
         None => (Kind::Data, None),
     };
     build(kind, doing, remedy, error)
+}
+
+/// The error with the kind and words that it got where the request failed; what libraries wrapped around them is left out.
+fn our_own(doing: &str, error: &(dyn StdError + 'static)) -> Option<Error> {
+    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    let ours = causes.find_map(|cause| cause.downcast_ref::<Error>())?;
+    Some(Error::new(ours.kind(), format!("{doing}: {}", ours.chain())))
 }
 
 fn build(kind: Kind, doing: &str, remedy: Option<&str>, source: impl StdError + Send + Sync + 'static) -> Error {
@@ -84,15 +97,10 @@ fn outside_cause(error: &(dyn StdError + 'static)) -> Option<(Kind, &'static str
 }
 
 fn outside_text(text: &str) -> Option<(Kind, &'static str)> {
-    const TEXTS: [(&str, Kind, &str); 12] = [
+    const TEXTS: [(&str, Kind, &str); 7] = [
         ("No space left on device", Kind::Unavailable, "the disk is full; free space and run again"),
         ("File system loop", Kind::Config, "a link in the folder leads back to it; remove that link"),
         ("Permission denied", Kind::Config, "permission denied; check the owner and mode of the folder"),
-        ("InvalidAccessKeyId", Kind::Config, "the access key is not known there; check AWS_ACCESS_KEY_ID"),
-        ("SignatureDoesNotMatch", Kind::Config, "the secret does not fit the access key; check AWS_SECRET_ACCESS_KEY"),
-        ("AccessDenied", Kind::Config, "access was refused; check the credentials and the rights of that key"),
-        ("403 Forbidden", Kind::Config, "access was refused; check the credentials and the rights of that key"),
-        ("NoSuchBucket", Kind::Config, "the bucket does not exist"),
         ("Missing region", Kind::Config, "no region is set; set AWS_REGION"),
         ("error sending request", Kind::Unavailable, "the server does not answer"),
         ("Connection refused", Kind::Unavailable, "the server does not answer"),
@@ -115,9 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn wrong_credentials_are_the_users_to_mend() {
-        let source = "<Code>SignatureDoesNotMatch</Code>".into();
-        let error = classify_store("could not list s3://b/p", ObjectStoreError::Generic { store: "S3", source });
+    fn what_was_said_where_a_request_failed_is_all_that_is_said() {
+        let told = Error::config("bucket `b` refused the credentials");
+        let store = ObjectStoreError::Generic { store: "storage", source: Box::new(told) };
+        let error = classify_delta("could not open shop.bronze.orders", DeltaTableError::ObjectStore { source: store });
         assert_eq!(error.kind(), Kind::Config);
+        assert_eq!(error.chain(), "could not open shop.bronze.orders: bucket `b` refused the credentials");
     }
 }

@@ -18,8 +18,12 @@ use crate::table::{Table, record_of};
 /// The system tables of a pipeline.
 pub const SYSTEM_TABLES: [&str; 3] = ["files", "quality", "events"];
 
+/// After so many versions that tell a system table nothing, its position moves all the same: else they would be read again
+/// each time, and their log could never be cleaned.
+const SILENT_VERSIONS: i64 = 100;
+
 /// The folder below a table in which long lists are staged; readers of Delta ignore names that start with `_`.
-const MANIFEST_FOLDER: &str = "_medallion";
+pub(crate) const MANIFEST_FOLDER: &str = "_medallion";
 
 /// Commits to the quarantine table what commits of `table` staged there and what is not there yet.
 ///
@@ -72,6 +76,7 @@ pub async fn roll_system(lake: &Lake, pipeline: &str, tables: &[TableName]) -> R
         let mut rows = Rows::new(kind);
         let mut from = Checkpoint::new();
         let mut to = Checkpoint::new();
+        let mut furthest = 0;
         for table in &opened {
             let Some(newest) = table.version() else { continue };
             let position = position_of(table)?;
@@ -84,9 +89,10 @@ pub async fn roll_system(lake: &Lake, pipeline: &str, tables: &[TableName]) -> R
             if newest as i64 + 1 > done {
                 from.set(&position, done);
                 to.set(&position, newest as i64 + 1);
+                furthest = furthest.max(newest as i64 + 1 - done);
             }
         }
-        if rows.count > 0 {
+        if rows.count > 0 || furthest >= SILENT_VERSIONS {
             append(&mut target, rows, OffsetRange { from, to }).await?;
         }
     }

@@ -9,12 +9,14 @@
 //! - [`Writer`] turns record batches into staged Parquet files; they are invisible until committed.
 //! - [`Commit`] and [`Record`] say what a commit does and what it tells about itself.
 //! - [`Changes`] is what happened to a table since a version.
+//! - [`maintenance`] keeps files few, large and needed, and the log short.
 //! - [`ledger`] rolls quarantine and system tables forward.
 
 mod changes;
 mod commit;
 mod error;
 pub mod ledger;
+pub mod maintenance;
 mod open;
 mod record;
 mod rolling;
@@ -22,6 +24,7 @@ mod scan;
 mod schema;
 mod storage;
 mod table;
+mod telling;
 mod writer;
 
 pub use changes::Changes;

@@ -53,6 +53,15 @@ pub struct Record {
     pub fingerprint: Option<String>,
 }
 
+impl Record {
+    /// Takes over what says where the table stands, so that a commit that changed no rows can be the newest one.
+    pub(crate) fn stand_for(&mut self, earlier: &Record) {
+        self.batch = earlier.batch;
+        self.reads = earlier.reads.clone();
+        self.fingerprint = earlier.fingerprint.clone();
+    }
+}
+
 /// How one expectation fared in one batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleOutcome {

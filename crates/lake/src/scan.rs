@@ -20,7 +20,6 @@ use deltalake::datafusion::physical_plan::ExecutionPlan;
 use deltalake::kernel::Add;
 use object_store::ObjectMeta;
 use object_store::path::Path;
-use percent_encoding::percent_decode_str;
 use stage::{Error, Result};
 
 use crate::table::Table;
@@ -84,8 +83,8 @@ impl Table {
         })?;
         let folder = Path::from_url_path(self.url().path())
             .map_err(|error| Error::bug(format!("could not address {}", self.name)).with_source(error))?;
-        let relative = percent_decode_str(&add.path).decode_utf8_lossy();
-        let location = Path::parse(format!("{folder}/{relative}")).map_err(|error| {
+        // The library has decoded the path of the log already; what looks encoded now is so in the name of the file.
+        let location = Path::parse(format!("{folder}/{}", add.path)).map_err(|error| {
             Error::data(format!("{} names a file that cannot be addressed", self.name)).with_source(error)
         })?;
         let meta = ObjectMeta {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::ObjectStore;
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ClientOptions, RetryConfig};
@@ -16,6 +16,7 @@ use stage::{Error, Result, Secret};
 use url::Url;
 
 use crate::error::classify_store;
+use crate::telling::{About, Telling};
 
 /// What S3 needs to be told where the AWS variables do not say it.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +70,12 @@ impl Storage {
         self.url.scheme() == "file"
     }
 
+    /// The same location as that of a lake: a data file that is missing there is told with its table.
+    pub(crate) fn of_tables(self) -> Storage {
+        let root = Telling::over(self.root, About::Lake(self.prefix.clone()));
+        Storage { root, ..self }
+    }
+
     /// The URL of the store's root, as DataFusion registers it.
     pub fn root_url(&self) -> Url {
         let mut root = self.url.clone();
@@ -101,10 +108,12 @@ fn open_s3(rest: &str, s3: &S3Settings) -> Result<Storage> {
     let location = if trimmed.is_empty() { format!("s3://{bucket}/") } else { format!("s3://{bucket}/{trimmed}/") };
     let url = Url::parse(&location)
         .map_err(|error| Error::config(format!("cannot use `{location}` as an S3 location")).with_source(error))?;
-    let store = s3_builder(bucket, s3)
-        .build()
-        .map_err(|error| classify_store(&format!("could not set up access to `{location}`"), error))?;
-    Ok(Storage { url, root: Arc::new(store), prefix: Path::from(trimmed) })
+    let builder = s3_builder(bucket, s3);
+    let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint).unwrap_or_else(|| "AWS".to_owned());
+    let store =
+        builder.build().map_err(|error| classify_store(&format!("could not set up access to `{location}`"), error))?;
+    let root = Telling::over(Arc::new(store), About::Bucket(format!("bucket `{bucket}` at {endpoint}")));
+    Ok(Storage { url, root, prefix: Path::from(trimmed) })
 }
 
 fn s3_builder(bucket: &str, s3: &S3Settings) -> AmazonS3Builder {

@@ -3,29 +3,38 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::kernel::{Add, EagerSnapshot};
-use deltalake::logstore::{LogStoreRef, get_actions};
+use deltalake::logstore::{LogStoreRef, commit_uri_from_version, get_actions};
 use deltalake::{DeltaTable, kernel::Action};
 use futures::TryStreamExt as _;
+use object_store::{Error as ObjectStoreError, ObjectStoreExt as _};
 use stage::{Checkpoint, Error, Result, TableName};
 use url::Url;
 
-use crate::error::classify_delta;
+use crate::error::{classify_delta, classify_store};
 use crate::record::{KEY, Record};
 use crate::schema::in_flight;
-use crate::writer::Staging;
+use crate::writer::{Staging, TARGET_FILE_SIZE};
 
 /// How many commits of other programs may lie above our newest one before positions are read from `txn` actions.
 const RECORD_SEARCH_DEPTH: u64 = 256;
 
-/// A table at one version. Positions are read once, at opening, and kept.
-#[derive(Debug)]
+/// A table at one version. Positions are read once, at opening, and kept. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Table {
     pub(crate) name: TableName,
     pub(crate) inner: DeltaTable,
     /// The newest commit that carries a record, with its version.
     pub(crate) record: Option<(u64, Record)>,
+}
+
+/// How the file of a commit looks from outside: its size, and when it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seal {
+    size: u64,
+    written: DateTime<Utc>,
 }
 
 /// One version of a table and what made it.
@@ -189,7 +198,7 @@ impl Table {
 
     /// The place where files of the table are staged.
     pub fn staging(&self) -> Staging {
-        Staging { table: self.name.to_string(), log_store: self.inner.log_store() }
+        Staging { table: self.name.to_string(), log_store: self.inner.log_store(), file_size: TARGET_FILE_SIZE }
     }
 
     /// The table at this version, for DataFusion.
@@ -208,6 +217,17 @@ impl Table {
             .await
             .map_err(|error| Error::data(format!("could not read {}", self.name)).with_source(error))?;
         Ok(Arc::new(scan))
+    }
+
+    /// How the commit of this version looks; `None` when the table does not exist, or no longer does.
+    pub(crate) async fn newest_commit(&self) -> Result<Option<Seal>> {
+        let Some(version) = self.version() else { return Ok(None) };
+        let store = self.inner.log_store().object_store(None);
+        match store.head(&commit_uri_from_version(Some(version))).await {
+            Ok(found) => Ok(Some(Seal { size: found.size, written: found.last_modified })),
+            Err(ObjectStoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(classify_store(&format!("open {}", self.name), error)),
+        }
     }
 
     pub(crate) fn state(&self) -> Option<&EagerSnapshot> {

@@ -18,7 +18,7 @@ use stage::Result;
 use crate::error::classify_delta;
 
 /// Bytes after which a file is closed and the next one begun.
-const TARGET_FILE_SIZE: u64 = 128 << 20;
+pub(crate) const TARGET_FILE_SIZE: u64 = 128 << 20;
 /// Rows in a row group: enough to compress well, few enough to bound what a reader holds.
 const ROW_GROUP_ROWS: usize = 256 * 1024;
 /// Columns that get statistics, in order.
@@ -29,19 +29,26 @@ const INDEXED_COLUMNS: u64 = 32;
 pub struct Staging {
     pub(crate) table: String,
     pub(crate) log_store: LogStoreRef,
+    pub(crate) file_size: u64,
 }
 
 impl Staging {
+    /// The same place, where files are closed after that many bytes.
+    #[must_use]
+    pub fn with_file_size(self, bytes: u64) -> Staging {
+        Staging { file_size: bytes, ..self }
+    }
+
     /// A writer of files with the given columns.
     pub fn writer(&self, schema: SchemaRef, partition_by: &[String]) -> Writer {
-        Writer::new(self.table.clone(), &self.log_store, schema, partition_by)
+        Writer::new(self, schema, partition_by)
     }
 
     /// Removes staged files that will not be committed. Failures are left to vacuum.
     pub async fn discard(&self, files: &[Add]) {
         let store = self.log_store.object_store(None);
         for file in files {
-            let path = object_store::path::Path::from_url_path(&file.path).unwrap_or_default();
+            let Ok(path) = object_store::path::Path::parse(&file.path) else { continue };
             if let Err(error) = object_store::ObjectStoreExt::delete(store.as_ref(), &path).await {
                 tracing::debug!(table = %self.table, file = %file.path, %error, "could not remove a staged file");
             }
@@ -58,7 +65,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    fn new(table: String, log_store: &LogStoreRef, schema: SchemaRef, partition_by: &[String]) -> Writer {
+    fn new(staging: &Staging, schema: SchemaRef, partition_by: &[String]) -> Writer {
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -68,12 +75,13 @@ impl Writer {
             schema.clone(),
             partition_by.to_vec(),
             Some(properties),
-            NonZeroU64::new(TARGET_FILE_SIZE),
+            NonZeroU64::new(staging.file_size),
             Some(ROW_GROUP_ROWS),
             DataSkippingNumIndexedCols::NumColumns(INDEXED_COLUMNS),
             None,
         );
-        Writer { table, inner: DeltaWriter::new(log_store.object_store(None), config), schema, rows: 0 }
+        let inner = DeltaWriter::new(staging.log_store.object_store(None), config);
+        Writer { table: staging.table.clone(), inner, schema, rows: 0 }
     }
 
     /// The columns every batch must have.

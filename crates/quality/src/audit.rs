@@ -40,6 +40,7 @@ impl Audit {
             while let Some(rows) = stream.try_next().await? {
                 context.check()?;
                 rows_read += rows.num_rows() as u64;
+                context.meter.add_rows(rows.num_rows() as u64);
                 counts::add(&mut total, &validator.validate(&rows, context.now())?.counts);
             }
         }

@@ -4,7 +4,6 @@
 //! back, rows that fail are staged for quarantine, and the gate counts. Nothing is visible until the stage commits what
 //! [`Gate::close`] returns together with the rows.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -70,14 +69,6 @@ pub struct Passed {
     pub rows_dropped: u64,
     /// How each rule fared.
     pub rules: Vec<RuleOutcome>,
-}
-
-impl Passed {
-    /// The rules that only warn and were violated.
-    pub fn warnings(&self) -> BTreeMap<String, u64> {
-        let warned = self.rules.iter().filter(|rule| rule.on_fail == on_fail_name(OnFail::Warn) && rule.failed > 0);
-        warned.map(|rule| (rule.rule.clone(), rule.failed)).collect()
-    }
 }
 
 impl Gate {
@@ -256,19 +247,20 @@ pub(crate) fn misfit(table: &TableName, problems: &[Problem]) -> Error {
     Error::config(format!("the expectations of {table} do not fit its columns: {}", messages.join("; ")))
 }
 
-fn refusal(table: &TableName, refused: &[(String, u64)]) -> Error {
-    let rules: Vec<String> = refused.iter().map(|(rule, rows)| format!("`{rule}` (at least {rows} times)")).collect();
-    Error::quality(format!(
-        "the batch for {table} was refused and the table is as it was: violated {}",
-        rules.join(", ")
-    ))
-}
-
-fn on_fail_name(on_fail: OnFail) -> &'static str {
+/// The name of `on_fail` in records, as users write it.
+pub(crate) fn on_fail_name(on_fail: OnFail) -> &'static str {
     match on_fail {
         OnFail::Warn => "warn",
         OnFail::Drop => "drop",
         OnFail::Quarantine => "quarantine",
         OnFail::Fail => "fail",
     }
+}
+
+fn refusal(table: &TableName, refused: &[(String, u64)]) -> Error {
+    let rules: Vec<String> = refused.iter().map(|(rule, rows)| format!("`{rule}` (at least {rows} times)")).collect();
+    Error::quality(format!(
+        "the batch for {table} was refused and the table is as it was: violated {}",
+        rules.join(", ")
+    ))
 }

@@ -3,7 +3,11 @@
 //! [`compile`] turns expectations into a [`Validator`] for one schema. The validator computes masks, one bit per row and
 //! rule, and a [`Verdict`] says from them which rows stay. Rows are only copied when some have to go, and only those that
 //! go to [`quarantine`] are ever written as JSON.
+//!
+//! Every row passes a [`Gate`] on its way into a table, so what all stages do around it lives here too: how a [`batch`]
+//! begins and ends, and the [`Workers`] that stage its rows.
 
+pub mod batch;
 pub mod counts;
 pub mod quarantine;
 pub mod spec;
@@ -14,6 +18,7 @@ mod compile;
 mod gate;
 mod rules;
 mod verdict;
+mod workers;
 
 pub use audit::Audit;
 pub use check::check;
@@ -21,3 +26,4 @@ pub use compile::{Validator, compile};
 pub use counts::RuleCount;
 pub use gate::{Checker, Gate, PARSE_RULE, Passed};
 pub use verdict::{Verdict, Violated, Violation, judge};
+pub use workers::{Staged, Workers};

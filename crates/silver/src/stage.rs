@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use frame::clean::Cleaner;
 use futures::future::BoxFuture;
 use lake::{Add, Changes, Commit, Lake, Operation, Record, Table, ledger};
-use quality::{Gate, Passed, quarantine};
+use quality::{Gate, Passed, batch};
 use sql::{Engine, LogicalPlan, SessionContext, TableProvider};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -16,7 +16,7 @@ use crate::clean_step::{CleanStep, Seen};
 use crate::keys::{BatchKeys, KeyHasher};
 use crate::merge::Merge;
 use crate::spec::{SilverSpec, WriteSpec};
-use crate::unique::Unique;
+use crate::unique::{Unique, rows_of};
 use crate::work::{Staged, Work};
 
 /// Columns that tell where a row came from; they are carried to the gate even if the SQL does not select them.
@@ -44,6 +44,8 @@ struct Reading {
     /// The position id of the upstream table.
     position: String,
     from: i64,
+    /// The number of the batch.
+    batch: i64,
     replaces_all: bool,
 }
 
@@ -86,34 +88,22 @@ impl Silver {
     }
 
     async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
-        let mut table = self.lake.open(&self.name).await?;
-        ledger::roll_quarantine(&self.lake, &table, &quarantine::schema()).await?;
-        let Some(reading) = self.next_reading(&table, context).await? else { return Ok(Progress::idle()) };
-        let query = self.plan(&reading).await?;
+        let mut table = batch::open(&self.lake, &self.name).await?;
+        let Some(reading) = self.find(&table, context).await? else { return Ok(Progress::idle()) };
+        let query = self.transform(&reading).await?;
         if self.is_unchanged(&table, &reading, &query, context) {
             return Ok(Progress::idle());
         }
-        let batch = table.record().map_or(0, |(_, record)| record.batch) + 1;
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, batch, context).await?;
-        let keys = self.batch_keys();
-        let work = Work {
-            gate: gate.clone(),
-            hidden: query.hidden.clone(),
-            staging: table.staging(),
-            partition_by: self.spec.partition_by.clone(),
-            seen: query.seen.clone(),
-            keys: keys.clone(),
-            context: context.clone(),
-        };
-        let staged = work.run(sql::flow(&query.session, query.plan.clone(), &query.carried).await?).await?;
-        let files = self.settle(&table, &query, staged, keys.as_ref(), reading.replaces_all, context).await?;
+        context.meter.expect(reading.changes.added.iter().map(rows_of).sum());
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context).await?;
+        let files = self.validate(&table, &reading, &query, &gate, context).await?;
         let passed = gate.close().await?;
-        context.check()?;
-        self.commit(&mut table, reading, query, files, passed, batch, context).await
+        let _committing = context.begin_commit()?;
+        self.commit(&mut table, reading, query, files, passed, context).await
     }
 
     /// What is new upstream, or `None` when nothing is.
-    async fn next_reading(&self, table: &Table, context: &Context) -> Result<Option<Reading>> {
+    async fn find(&self, table: &Table, context: &Context) -> Result<Option<Reading>> {
         let upstream = self.lake.open(&self.from).await?;
         if upstream.version().is_none() {
             return Ok(None);
@@ -136,7 +126,8 @@ impl Silver {
         if nothing_new && !replaces_all {
             return Ok(None);
         }
-        Ok(Some(Reading { upstream, changes, position, from, replaces_all }))
+        let batch = batch::next_number(table);
+        Ok(Some(Reading { upstream, changes, position, from, batch, replaces_all }))
     }
 
     /// A table that stands at a position of another upstream must not be continued in silence.
@@ -162,7 +153,8 @@ impl Silver {
         same_upstream && record.reads == query.reads && record.fingerprint == Some(self.fingerprint())
     }
 
-    async fn plan(&self, reading: &Reading) -> Result<Query> {
+    /// The clean steps and the query over the changed rows; nothing is read yet.
+    async fn transform(&self, reading: &Reading) -> Result<Query> {
         let schema = reading.upstream.schema().ok_or_else(|| Error::bug("an opened table has no schema"))?;
         let partition_by = reading.upstream.partition_columns();
         let files = reading.upstream.scan(&reading.changes.added, &schema, &partition_by)?;
@@ -226,6 +218,30 @@ impl Silver {
         }
     }
 
+    /// Runs the query, stages the rows that pass the gate, and settles which files the commit adds and removes.
+    async fn validate(
+        &self,
+        table: &Table,
+        reading: &Reading,
+        query: &Query,
+        gate: &Gate,
+        context: &Context,
+    ) -> Result<Files> {
+        let keys = self.batch_keys();
+        let streams = sql::flow(&query.session, query.plan.clone(), &query.carried).await?;
+        let work = Work {
+            gate: gate.clone(),
+            hidden: query.hidden.clone(),
+            staging: table.staging(),
+            partition_by: self.spec.partition_by.clone(),
+            seen: query.seen.clone(),
+            keys: keys.clone(),
+            context: context.clone(),
+        };
+        let staged = work.run(streams).await?;
+        self.settle(table, query, staged, keys.as_ref(), reading.replaces_all, context).await
+    }
+
     /// Decides by the write mode which files the commit adds and removes.
     async fn settle(
         &self,
@@ -275,7 +291,6 @@ impl Silver {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the one place where everything of a batch comes together")]
     async fn commit(
         &self,
         table: &mut Table,
@@ -283,36 +298,20 @@ impl Silver {
         query: Query,
         files: Files,
         passed: Passed,
-        batch: i64,
         context: &Context,
     ) -> Result<Progress> {
         let rows_read = query.seen.rows();
-        let rows_written = files.rows;
         // A join may make several rows of one, so what a filter left out is only known where rows did not multiply.
         let filtered = rows_read.saturating_sub(passed.rows_checked);
         let rows_dropped = passed.rows_dropped + files.duplicates + filtered;
-        let mut progress = Progress {
-            rows_read,
-            rows_written,
-            rows_quarantined: passed.rows_quarantined,
-            rows_dropped,
-            warnings: passed.warnings(),
-            ..Progress::default()
-        };
         let record = Record {
-            run: context.run_id.clone(),
-            batch,
             action: action(&self.spec.write, reading.replaces_all).to_owned(),
             reason: reason(&self.from, &reading),
             rows_read,
-            rows_written,
-            rows_quarantined: passed.rows_quarantined,
             rows_dropped,
-            rules: passed.rules,
-            quarantine: passed.quarantine,
             reads: query.reads,
             fingerprint: Some(self.fingerprint()),
-            ..Record::default()
+            ..batch::record(passed, reading.batch, files.rows, context)
         };
         let range = OffsetRange {
             from: Checkpoint::of(&reading.position, reading.from),
@@ -328,11 +327,9 @@ impl Silver {
             range: Some(range),
             record,
         };
-        let version = table.commit(commit).await?;
-        table.staging().discard(&files.spent).await;
-        progress.version = Some(version);
-        ledger::roll_quarantine(&self.lake, table, &quarantine::schema()).await?;
-        tracing::info!(table = %self.name, version, rows = rows_written, "committed");
+        let progress = batch::commit(&self.lake, table, commit, &files.spent).await?;
+        let (version, rows) = (progress.version, progress.rows_written);
+        tracing::info!(table = %self.name, version, rows, "committed");
         Ok(progress)
     }
 
@@ -381,5 +378,10 @@ impl Stage for Silver {
 
     fn advance<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<Progress>> {
         Box::pin(self.advance_once(context))
+    }
+
+    fn reads(&self) -> Vec<TableName> {
+        // Looked-up tables are read as they are when rows come; their commits alone give this table nothing to do.
+        vec![self.from.clone()]
     }
 }

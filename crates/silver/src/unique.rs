@@ -111,7 +111,7 @@ fn filtered(rows: &RecordBatch, keep: &arrow::array::BooleanArray) -> Result<Rec
     filter_record_batch(rows, keep).map_err(|error| Error::bug("could not leave out duplicates").with_source(error))
 }
 
-fn rows_of(file: &Add) -> u64 {
+pub(crate) fn rows_of(file: &Add) -> u64 {
     let stats = file.stats.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
     stats.and_then(|stats| stats["numRecords"].as_u64()).unwrap_or_default()
 }

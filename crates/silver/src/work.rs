@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ::stage::{Context, Error, Result};
 use arrow::compute::filter_record_batch;
 use futures::StreamExt as _;
-use lake::{Add, RollingWriter, Staging};
-use quality::Gate;
+use lake::{RollingWriter, Staging};
+pub(crate) use quality::Staged;
+use quality::{Gate, Workers};
 use sql::RowStream;
-use tokio::task::JoinSet;
 
 use crate::clean_step::Seen;
 use crate::keys::{BatchKeys, KeyHasher};
@@ -25,30 +25,14 @@ pub(crate) struct Work {
     pub(crate) context: Context,
 }
 
-/// What was staged.
-#[derive(Debug, Default)]
-pub(crate) struct Staged {
-    pub(crate) added: Vec<Add>,
-    pub(crate) rows: u64,
-    /// Rows left out because their key was met before.
-    pub(crate) duplicates: u64,
-}
-
 impl Work {
     /// Runs all streams to their end at the same time.
     pub(crate) async fn run(&self, streams: Vec<RowStream>) -> Result<Staged> {
-        let mut tasks = JoinSet::new();
+        let mut workers = Workers::default();
         for stream in streams {
-            tasks.spawn(self.clone().drain(stream));
+            workers.spawn(self.clone().drain(stream));
         }
-        let mut staged = Staged::default();
-        while let Some(joined) = tasks.join_next().await {
-            let part =
-                joined.unwrap_or_else(|error| Err(Error::bug("a worker ended unexpectedly").with_source(error)))?;
-            staged.added.extend(part.added);
-            staged.rows += part.rows;
-            staged.duplicates += part.duplicates;
-        }
+        let staged = workers.join().await?;
         self.seen.put_aside(&self.gate).await?;
         Ok(staged)
     }
@@ -60,7 +44,10 @@ impl Work {
         while let Some(batch) = stream.next().await {
             self.context.check()?;
             self.seen.put_aside(&self.gate).await?;
-            let checked = checker.check(batch?).await?;
+            let batch = batch?;
+            self.context.meter.did(batch.num_rows() as u64);
+            self.context.meter.add_rows(batch.num_rows() as u64);
+            let checked = checker.check(batch).await?;
             let kept = match &self.keys {
                 None => checked,
                 Some((hasher, keys)) => {
@@ -72,7 +59,6 @@ impl Work {
             };
             writer.write(&kept).await?;
         }
-        let rows = writer.rows();
-        Ok(Staged { added: writer.close().await?, rows, duplicates })
+        Ok(Staged { duplicates, ..Staged::of(writer).await? })
     }
 }

@@ -13,6 +13,10 @@ use crate::text;
 ///
 /// An error that is one of ours already, because our own code failed inside the query, keeps its kind and message.
 pub fn classify(error: DataFusionError) -> Error {
+    // Readers of Parquet keep the words of a store's error, but not the error.
+    if let Some(told) = Error::within(&error.to_string()) {
+        return told;
+    }
     let (kind, message) = meaning(&error);
     let cause = chain(&error).last().map(|inner| text::plain(&inner.to_string())).unwrap_or_default();
     if cause.is_empty() || message.contains(&cause) {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Result};
+use crate::{Committing, Error, Meter, Result};
 
 /// A span of event time, half-open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,12 @@ pub struct Context {
     pub interval: Option<Interval>,
     /// Rebuild the table from all of its upstream.
     pub full_refresh: bool,
+    /// Whether the run stays open: a source then hands over what has arrived instead of reading to the end it found.
+    pub streaming: bool,
     /// Parameters of the run.
     pub parameters: BTreeMap<String, String>,
+    /// Where the stage tells how it stands; each stage has its own.
+    pub meter: Meter,
 }
 
 impl Context {
@@ -47,13 +51,24 @@ impl Context {
             fixed_now: None,
             interval: None,
             full_refresh: false,
+            streaming: false,
             parameters: BTreeMap::new(),
+            meter: Meter::default(),
         }
     }
 
     /// The time to stamp rows with.
     pub fn now(&self) -> DateTime<Utc> {
         self.fixed_now.unwrap_or_else(Utc::now)
+    }
+
+    /// Begins the commit, unless the work is to stop. While the result is kept, the runner waits longer for the stage.
+    ///
+    /// # Errors
+    /// As [`Context::check`].
+    pub fn begin_commit(&self) -> Result<Committing> {
+        self.check()?;
+        Ok(self.meter.begin_commit())
     }
 
     /// Ends the work when it is to stop.

@@ -7,6 +7,8 @@
 mod checkpoint;
 mod context;
 mod error;
+mod gauge;
+mod meter;
 mod name;
 mod progress;
 mod redact;
@@ -14,6 +16,8 @@ mod redact;
 pub use checkpoint::{Checkpoint, OffsetRange};
 pub use context::{Context, Interval};
 pub use error::{BoxError, Error, Kind, Result};
+pub use gauge::Gauge;
+pub use meter::{Committing, Meter};
 pub use name::{Layer, TableName};
 pub use progress::Progress;
 pub use redact::Secret;
@@ -34,6 +38,27 @@ pub trait Stage: Send {
     /// The kind of the error decides what the caller does: [`Kind::Unavailable`] and [`Kind::Conflict`] are worth
     /// trying again, everything else is not. After an error nothing of the batch is visible.
     fn advance<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<Progress>>;
+
+    /// The tables whose commits may give this stage something to do. A stream advances it again after each.
+    fn reads(&self) -> Vec<TableName> {
+        Vec::new()
+    }
+
+    /// Ends when the stage's own source may have something new, with enough of it for a batch or after waiting long
+    /// enough. Never ends for a stage that is fed by tables of the lake alone. Only a stream asks; dropping the future
+    /// loses nothing.
+    ///
+    /// # Errors
+    /// As [`Stage::advance`].
+    fn arrival<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<()>> {
+        let _ = context;
+        Box::pin(std::future::pending())
+    }
+
+    /// What an operator watches, as it stood after the last advance. It must be quick: it looks nothing up.
+    fn gauges(&self) -> Vec<Gauge> {
+        Vec::new()
+    }
 }
 
 /// Something wrong in a spec. The loader knows the file and finds line and column by `at`.

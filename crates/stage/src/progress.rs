@@ -18,12 +18,14 @@ pub struct Progress {
     pub rows_dropped: u64,
     /// Files read from a file source.
     pub files_read: u64,
-    /// Bytes read from a file source, as they are stored.
+    /// Bytes read from a source, as they are stored there.
     pub bytes_read: u64,
     /// The version this advance committed, if it committed.
     pub version: Option<u64>,
     /// Rows that violated a rule that only warns.
     pub warnings: BTreeMap<String, u64>,
+    /// Rows that violated a rule that keeps them out of the table. One row may violate several.
+    pub rejects: BTreeMap<String, u64>,
     /// Whether there is certainly nothing left to do right now.
     pub idle: bool,
 }
@@ -44,8 +46,10 @@ impl Progress {
         self.bytes_read += later.bytes_read;
         self.version = later.version.or(self.version);
         self.idle = later.idle;
-        for (rule, rows) in &later.warnings {
-            *self.warnings.entry(rule.clone()).or_default() += rows;
+        for (sum, later) in [(&mut self.warnings, &later.warnings), (&mut self.rejects, &later.rejects)] {
+            for (rule, rows) in later {
+                *sum.entry(rule.clone()).or_default() += rows;
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use stage::{Context, Error, Kind, Progress, Result, Stage, TableName};
+use stage::{Context, Error, Kind, Meter, Progress, Result, Stage, TableName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,8 +19,10 @@ use crate::event::Event;
 use crate::runner::{Surroundings, Workshop};
 use crate::state::ResultState;
 
-/// How long work may go on after it was told to stop. After that it is dropped, which is safe at any moment because
+/// How long work may go on after it was told to stop. After that it is dropped wherever it waits, which is safe because
 /// only a commit makes work visible.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a commit may go on that had begun by then. Dropping it is safe too, but would leave open whether it was made.
 pub const STOPPING_TIME: Duration = Duration::from_secs(30);
 
 /// What one attempt did and how it ended.
@@ -99,7 +101,7 @@ async fn stoppable(
         return (stop, result);
     }
     context.cancellation.cancel();
-    if let Ok(result) = tokio::time::timeout(STOPPING_TIME, &mut work).await {
+    if let Ok(result) = tokio::time::timeout(PATIENCE, &mut work).await {
         return (stop, result);
     }
     patience_over.cancel();
@@ -168,7 +170,12 @@ impl Work<'_> {
     }
 
     async fn advance_until_idle(&self, mut stage: Box<dyn Stage>, table: &TableName) -> Result<()> {
-        let mut context = self.context.clone();
+        let mut context = Context { meter: Meter::default(), ..self.context.clone() };
+        self.tell(Event::StageStarted {
+            task_key: self.task.key().to_owned(),
+            table: table.clone(),
+            meter: context.meter.clone(),
+        });
         context.full_refresh &= !lock(self.rebuilt).contains(table);
         loop {
             self.context.check()?;
@@ -200,7 +207,7 @@ impl Work<'_> {
 }
 
 /// Errors that stay stand above those that may pass, and both above having been stopped.
-fn rank(error: &Error) -> u8 {
+pub(crate) fn rank(error: &Error) -> u8 {
     match error.kind() {
         Kind::Stopped => 0,
         kind if kind.is_transient() => 1,
@@ -221,6 +228,7 @@ async fn advance(
     table: &TableName,
     patience_over: &CancellationToken,
 ) -> Result<(Box<dyn Stage>, Result<Progress>)> {
+    let meter = context.meter.clone();
     let work = async move {
         let result = stage.advance(&context).await;
         (stage, result)
@@ -230,17 +238,22 @@ async fn advance(
         biased;
         ended = &mut handle => ended,
         () = patience_over.cancelled() => {
-            handle.abort();
-            handle.await
+            if meter.is_committing() && let Ok(ended) = tokio::time::timeout(STOPPING_TIME - PATIENCE, &mut handle).await {
+                ended
+            } else {
+                handle.abort();
+                handle.await
+            }
         }
     };
     ended.map_err(|error| match error.try_into_panic() {
         Ok(panic) => Error::bug(format!("the stage of {table} panicked: {}", words(&*panic))),
-        Err(_) => Error::stopped(format!("the stage of {table} did not stop in {STOPPING_TIME:?} and was dropped")),
+        Err(_) => Error::stopped(format!("the stage of {table} did not stop in {PATIENCE:?} and was dropped")),
     })
 }
 
-fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn words(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }

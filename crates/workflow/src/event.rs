@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stage::{Kind, Progress, TableName};
+use stage::{Kind, Meter, Progress, TableName};
 
 use crate::state::ResultState;
 
@@ -26,6 +26,15 @@ pub enum Event {
     TaskStarted {
         /// The task.
         task_key: String,
+    },
+    /// A stage of the task starts. It is told again by each attempt.
+    StageStarted {
+        /// The task.
+        task_key: String,
+        /// The table that is brought forward.
+        table: TableName,
+        /// Tells at any moment how far it is.
+        meter: Meter,
     },
     /// A stage of the task did one advance, an idle one included.
     StageAdvanced {

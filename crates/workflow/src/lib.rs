@@ -28,8 +28,9 @@
 //!
 //! # Stopping
 //! A signal or the end of the time sets the cancellation in the [`stage::Context`], whose `deadline` says when the time
-//! ends. Running stages are told, waited for (at most [`STOPPING_TIME`], then dropped, which is safe because only a
-//! commit makes work visible) and recorded; nothing new starts. Work that was finished in spite of it counts as a success.
+//! ends. Running stages are told, waited for (at most [`PATIENCE`], or [`STOPPING_TIME`] while they commit; then dropped,
+//! which is safe because only a commit makes work visible) and recorded; nothing new starts. Work that was finished in
+//! spite of it counts as a success.
 //!
 //! # How things end
 //! | [`ResultState`] | a task | a run |
@@ -44,6 +45,9 @@
 //! | `INTERRUPTED` | | its process died; found out when the history is next read |
 //!
 //! Leaf tasks are the selected tasks after which no other selected one comes. [`RunOutcome::exit_code`] makes a number of it.
+//!
+//! # Without an end
+//! [`stream::Stream`] keeps the same stages open and brings each table forward whenever there is something new.
 
 mod attempt;
 mod backoff;
@@ -58,11 +62,12 @@ mod runner;
 mod selection;
 pub mod spec;
 mod state;
+pub mod stream;
 mod task;
 #[cfg(test)]
 mod tests;
 
-pub use attempt::STOPPING_TIME;
+pub use attempt::{PATIENCE, STOPPING_TIME};
 pub use backoff::LONGEST_DELAY;
 pub use check::check;
 pub use dag::Dag;

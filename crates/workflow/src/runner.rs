@@ -76,7 +76,7 @@ pub async fn run(
 }
 
 /// The name of a run in commits. What would not be plain in a path or a log becomes `-`.
-fn run_id(workflow: &str, number: i64) -> String {
+pub(crate) fn run_id(workflow: &str, number: i64) -> String {
     let plain = |one: char| if one.is_alphanumeric() || "_.-".contains(one) { one } else { '-' };
     format!("{}-{number}", workflow.chars().map(plain).collect::<String>())
 }

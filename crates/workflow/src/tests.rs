@@ -5,3 +5,4 @@ mod order;
 mod records;
 mod retries;
 mod stopping;
+mod streaming;

@@ -6,7 +6,7 @@ use ::stage::{Kind, Result};
 use serde_json::json;
 
 use crate::args::{OutputFormat, ProjectArguments};
-use crate::output;
+use crate::output::{self, counted};
 use crate::project::Finding;
 
 /// Reads and checks the project.
@@ -25,10 +25,10 @@ pub(super) async fn run(project: &ProjectArguments, output: OutputFormat) -> Res
         }
         output::note(&match (&project, findings.len()) {
             (Some(project), 0) => {
-                format!("{} tables and {} workflows, nothing wrong", project.tables.len(), project.workflows.len())
+                let (tables, workflows) = (project.tables.len() as u64, project.workflows.len() as u64);
+                format!("{} and {}, nothing wrong", counted(tables, "table"), counted(workflows, "workflow"))
             }
-            (_, 1) => "1 problem".to_owned(),
-            (_, count) => format!("{count} problems"),
+            (_, count) => counted(count as u64, "problem"),
         });
     }
     Ok(if findings.is_empty() { 0 } else { Kind::Config.exit_code() })

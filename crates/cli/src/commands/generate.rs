@@ -6,7 +6,7 @@ use ::stage::{Error, Result};
 use generate::{BehaviorOptions, Disorder, ExperimentsOptions, Summary};
 
 use crate::args::{GenerateArguments, GenerateKind, OutputFormat, ProjectArguments};
-use crate::output::{self, thousands};
+use crate::output::{self, counted, thousands};
 
 /// Generates what was asked for.
 pub(super) fn run(project: &ProjectArguments, arguments: &GenerateArguments, output: OutputFormat) -> Result<u8> {
@@ -33,7 +33,8 @@ fn landing(project: &ProjectArguments, arguments: &GenerateArguments) -> Result<
             "cannot generate into `{landing}`; write to a folder with --to and copy it there"
         )));
     }
-    Ok(project.root.join(landing))
+    // A path such as `./landing` is written without the dot.
+    Ok(project.root.join(landing).components().collect())
 }
 
 fn experiments(arguments: &GenerateArguments) -> ExperimentsOptions {
@@ -75,13 +76,13 @@ fn told(summary: &Summary, folder: &std::path::Path, output: OutputFormat) -> St
         return serde_json::to_string(summary).unwrap_or_default();
     }
     format!(
-        "{} events ({} bad, {} repeated, {} late) in {} files, {} bytes, below {}",
-        thousands(summary.rows),
+        "{} ({} bad, {} repeated, {} late) in {}, {}, below {}",
+        counted(summary.rows, "event"),
         thousands(summary.bad),
         thousands(summary.duplicates),
         thousands(summary.late),
-        thousands(summary.files),
-        thousands(summary.bytes),
+        counted(summary.files, "file"),
+        counted(summary.bytes, "byte"),
         folder.display()
     )
 }

@@ -5,12 +5,15 @@ mod completions;
 mod generate;
 mod history;
 mod new;
+mod optimize;
 mod query;
 mod run;
 mod runs;
 mod schema;
 mod show;
 mod stage;
+mod stream;
+mod vacuum;
 
 use ::stage::{Error, Layer, Result, TableName};
 
@@ -20,10 +23,11 @@ use crate::workbench::Workbench;
 
 /// Runs the command and returns the exit code.
 pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
-    let Arguments { project, output, command, .. } = arguments;
+    let Arguments { project, log_format, output, command } = arguments;
     match command {
         Command::Check => check::run(&project, output).await,
         Command::Run(arguments) => run::run(open(&project)?, &arguments, output).await,
+        Command::Stream(arguments) => stream::run(open(&project)?, &arguments, log_format, output).await,
         Command::Bronze(arguments) => stage::run(open(&project)?, Layer::Bronze, &arguments, output).await,
         Command::Silver(arguments) => stage::run(open(&project)?, Layer::Silver, &arguments, output).await,
         Command::Gold(arguments) => stage::run(open(&project)?, Layer::Gold, &arguments, output).await,
@@ -32,6 +36,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Query(arguments) => query::run(open(&project)?, &arguments, output).await,
         Command::Runs(arguments) => runs::run(open(&project)?, &arguments, output).await,
         Command::History(arguments) => history::run(open(&project)?, &arguments, output).await,
+        Command::Optimize(arguments) => optimize::run(open(&project)?, &arguments, output).await,
+        Command::Vacuum(arguments) => vacuum::run(open(&project)?, &arguments, output).await,
         Command::Generate(arguments) => generate::run(&project, &arguments, output),
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
@@ -88,5 +94,13 @@ fn any_table_name(workbench: &Workbench, text: &str) -> Result<TableName> {
         (Ok(table), _) => Ok(table.name.clone()),
         (Err(_), Ok(name)) if !Layer::OF_USERS.contains(&name.layer()) => Ok(name),
         (Err(error), _) => Err(error),
+    }
+}
+
+/// What is not there cannot be looked after.
+async fn expect_existing(workbench: &Workbench, name: &TableName) -> Result<()> {
+    match workbench.lake.open(name).await?.version() {
+        Some(_) => Ok(()),
+        None => Err(Error::data(format!("{name} does not exist yet; run the task that fills it first"))),
     }
 }

@@ -48,8 +48,16 @@ pub(super) async fn execute(
     let outcome = workflow::run(&context, workflow, selection, &surroundings).await?;
     let touched: BTreeSet<TableName> =
         workflow.tasks().iter().flat_map(|task| workbench.tables_of(task.body())).collect();
-    if let Err(error) = workbench.roll_system(&touched).await {
-        // The tables themselves are done; the next run rolls the system tables forward.
+    // The tables themselves are done; what is missing in the system tables the next run rolls forward.
+    let rolled = tokio::select! {
+        biased;
+        () = signals.cancellation.cancelled() => Ok(()),
+        rolled = workbench.roll_system(&touched) => rolled,
+    };
+    // A run that failed has said what is wrong already.
+    if let Err(error) = rolled
+        && outcome.state.is_success()
+    {
         output::note(&format!("warning: the system tables are behind: {}", error.chain()));
     }
     output::print(&summary(&outcome, output));
@@ -57,7 +65,7 @@ pub(super) async fn execute(
 }
 
 /// A workflow may be named by its file.
-fn workflow_name(text: &str) -> &str {
+pub(super) fn workflow_name(text: &str) -> &str {
     match text.strip_suffix(".json") {
         Some(_) => Path::new(text).file_stem().and_then(|stem| stem.to_str()).unwrap_or(text),
         None => text,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bronze::spec::{FilesSpec, SourceSpec};
 use frame::spec::SchemaSpec;
 use silver::spec::{SilverSpec, WriteSpec};
 use stage::{Layer, Problem, TableName};
@@ -56,7 +57,7 @@ pub(crate) fn check_workflow_body(body: &Body, files: &Files) -> Result<(), Stri
     }
 }
 
-fn check_bronze(schema: &SchemaSpec, source: &bronze::spec::SourceSpec) -> Vec<Problem> {
+fn check_bronze(schema: &SchemaSpec, source: &SourceSpec) -> Vec<Problem> {
     let mut problems: Vec<Problem> = match frame::types::schema(schema) {
         Ok(_) => Vec::new(),
         Err(problems) => problems
@@ -68,7 +69,15 @@ fn check_bronze(schema: &SchemaSpec, source: &bronze::spec::SourceSpec) -> Vec<P
         let message = format!("`{name}` is a column that bronze adds itself; give yours another name");
         problems.push(Problem::new(format!("schema/{name}"), message));
     }
-    let bronze::spec::SourceSpec::Files(files) = source;
+    match source {
+        SourceSpec::Files(files) => problems.extend(check_files(files)),
+        SourceSpec::Kafka(kafka) => problems.extend(bronze::kafka::check(kafka, schema)),
+    }
+    problems
+}
+
+fn check_files(files: &FilesSpec) -> Vec<Problem> {
+    let mut problems = Vec::new();
     if files.path.trim().is_empty() {
         problems.push(Problem::new("source/files/path", "the path is empty; expected a folder or s3://bucket/prefix"));
     }

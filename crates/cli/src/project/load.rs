@@ -17,7 +17,7 @@ use super::files::{Files, TableFiles};
 use super::nearest::hint;
 use super::reference::Scope;
 use super::secrets::Secrets;
-use super::settings::{LakeSettings, SettingsSpec, bytes, location};
+use super::settings::{LakeSettings, SettingsSpec, location, memory_bytes};
 use super::{Definition, Finding, LoadOptions, Project, SETTINGS_FILE, SqlText, Table, shape, variables};
 
 /// The memory a project may use when it does not say.
@@ -56,7 +56,7 @@ fn read_settings(root: &Path, options: &LoadOptions, findings: &mut Vec<Finding>
     variables::resolve(&document, options, &mut scope, findings);
     put_variables_into(&mut document, options, &scope, findings);
     // With mistakes in the settings there is still much to be said of the tables.
-    let spec: SettingsSpec = noted(shape::read(&mut document), findings).unwrap_or_default();
+    let spec: SettingsSpec = read_spec(&mut document, findings).unwrap_or_default();
     let mut problems = Vec::new();
     let mut providers = BTreeMap::new();
     for (name, secret) in &spec.secrets {
@@ -72,6 +72,7 @@ fn read_settings(root: &Path, options: &LoadOptions, findings: &mut Vec<Finding>
         secrets: scope.secrets.clone(),
         memory_bytes: memory(&spec, &mut problems),
         threads: threads(&spec, &mut problems),
+        maintenance: spec.maintenance.settings(&mut problems),
         variables: scope
             .variables
             .iter()
@@ -133,7 +134,7 @@ fn memory(spec: &SettingsSpec, problems: &mut Vec<Problem>) -> u64 {
         (None, Some(text)) => ("project/memory", text),
         (None, None) => return DEFAULT_MEMORY,
     };
-    bytes(text).unwrap_or_else(|message| {
+    memory_bytes(text).unwrap_or_else(|message| {
         problems.push(Problem::new(at, message));
         DEFAULT_MEMORY
     })
@@ -196,12 +197,16 @@ fn read_spec<T: DeserializeOwned + JsonSchema + 'static>(
     document: &mut Document,
     findings: &mut Vec<Finding>,
 ) -> Option<T> {
-    noted(shape::read(document), findings)
+    let (spec, wrong) = shape::read(document);
+    findings.extend(wrong);
+    spec
 }
 
 fn bronze_with_folder(mut spec: bronze::spec::BronzeSpec, root: &Path) -> bronze::spec::BronzeSpec {
-    let SourceSpec::Files(files) = &mut spec.source;
-    files.path = location(&files.path, root);
+    match &mut spec.source {
+        SourceSpec::Files(files) => files.path = location(&files.path, root),
+        SourceSpec::Kafka(kafka) => kafka.paths_mut().into_iter().for_each(|path| *path = location(path, root)),
+    }
     spec
 }
 

@@ -4,6 +4,7 @@
 //! `workflows/*.json` the workflows. [`load`] reads all of it and reports every [`Finding`] at once; [`Project::check`]
 //! then plans every SQL text against the schemas that are known, without touching the lake.
 
+mod allowed;
 mod check;
 mod document;
 mod files;
@@ -11,6 +12,7 @@ mod finding;
 mod graph;
 mod json;
 mod load;
+mod maintenance;
 mod nearest;
 mod plan;
 #[cfg(test)]
@@ -28,8 +30,9 @@ use std::path::{Path, PathBuf};
 
 use bronze::spec::BronzeSpec;
 use gold::spec::{GoldSpec, Materialized};
+use lake::maintenance::MaintenanceSettings;
 use silver::spec::SilverSpec;
-use stage::{Error, Result, TableName};
+use stage::{Error, Result, Secret, TableName};
 use workflow::Workflow;
 
 use self::document::Document;
@@ -79,6 +82,8 @@ pub struct Project {
     pub memory_bytes: u64,
     /// How many threads work; at least one.
     pub threads: usize,
+    /// How tables are kept fast while they grow.
+    pub maintenance: MaintenanceSettings,
     /// The values of all variables; those that refer to a secret show the reference.
     pub variables: BTreeMap<String, String>,
     /// The tables.
@@ -221,6 +226,14 @@ impl Project {
             let hint = hint(name, self.workflows.keys().map(String::as_str));
             Error::config(format!("there is no workflow `{name}` in this project{hint}"))
         })
+    }
+
+    /// A text with the secrets in it that it refers to; call it when they are used.
+    ///
+    /// # Errors
+    /// When a secret cannot be had.
+    pub fn secret(&self, text: &str) -> Result<Secret> {
+        reference::expose(text, &self.secrets)
     }
 
     /// How S3 is reached, with the secrets in it; call it when the lake is opened.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stage::{Problem, Result};
 
+use super::maintenance::MaintenanceSpec;
 use super::reference::expose;
 use super::secrets::{Provider, Secrets};
 
@@ -30,6 +31,9 @@ pub struct SettingsSpec {
     /// Where `${secret.scope.key}` comes from, by scope.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretScopeSpec>,
+    /// How tables are kept fast while they grow.
+    #[serde(default)]
+    pub maintenance: MaintenanceSpec,
 }
 
 /// `[project]`: what the project is.
@@ -214,8 +218,7 @@ pub(crate) fn location(path: &str, root: &Path) -> String {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let malformed =
-        || format!("`{text}` is not an amount of memory; expected a number and a unit, such as 512MB or 4GB");
+    let malformed = || format!("`{text}` is not a number of bytes; expected a number and a unit, such as 512MB or 4GB");
     let trimmed = text.trim();
     let digits = trimmed.find(|one: char| !one.is_ascii_digit() && one != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(digits);
@@ -232,12 +235,19 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         "tib" => 1 << 40,
         _ => return Err(malformed()),
     };
-    let bytes = number * factor as f64;
-    if bytes < LEAST_MEMORY as f64 {
-        return Err(format!("`{text}` is too little to work with; expected at least 64MB"));
-    }
     // A float becomes the nearest integer within the range, so this cannot overflow.
-    Ok(bytes as u64)
+    Ok((number * factor as f64) as u64)
+}
+
+/// The bytes of memory that a text means.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn memory_bytes(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        bytes if bytes < LEAST_MEMORY => Err(format!("`{text}` is too little to work with; expected at least 64MB")),
+        bytes => Ok(bytes),
+    }
 }
 
 const LEAST_MEMORY: u64 = 64_000_000;
@@ -248,10 +258,10 @@ mod tests {
 
     #[test]
     fn memory_is_a_number_and_a_unit() {
-        assert_eq!(bytes("1GB"), Ok(1_000_000_000));
-        assert_eq!(bytes("1.5 gib"), Ok(3 << 29));
+        assert_eq!(memory_bytes("1GB"), Ok(1_000_000_000));
+        assert_eq!(memory_bytes("1.5 gib"), Ok(3 << 29));
         for bad in ["", "GB", "1", "1XB", "1KB", "-1GB", "1.2.3GB"] {
-            assert!(bytes(bad).is_err(), "{bad}");
+            assert!(memory_bytes(bad).is_err(), "{bad}");
         }
     }
 

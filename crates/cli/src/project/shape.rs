@@ -11,32 +11,38 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 use stage::Problem;
 
+use super::allowed::{Allowed, keys_of, kinds, one_of, texts};
 use super::document::{Document, Entry, Node, Value};
 use super::finding::Finding;
-use super::nearest::hint;
+use super::nearest::{hint, nearest};
 
 /// The key in a schema that marks a field in which references to secrets are allowed.
 pub(crate) const MAY_BE_SECRET: &str = "x-may-be-secret";
 
-/// Reads a document as a spec.
+/// Reads a document as a spec, and reports every place at which it does not fit.
 ///
-/// # Errors
-/// Every place at which the document does not fit.
-pub(crate) fn read<T: DeserializeOwned + JsonSchema + 'static>(document: &mut Document) -> Result<T, Vec<Finding>> {
+/// The spec is there too when all that is wrong are unknown keys, so that more can be checked. A key that was probably
+/// meant to be another stands for that one, in the document as well; every other is left out.
+pub(crate) fn read<T: DeserializeOwned + JsonSchema + 'static>(document: &mut Document) -> (Option<T>, Vec<Finding>) {
     let schema = kept_schema::<T>();
     let mut root = std::mem::replace(&mut document.root, Node::new(Value::Null, 0..0));
-    let mut shape = Shape { definitions: schema.get("$defs"), whole: &schema, document, findings: Vec::new() };
+    let allowed = Allowed::new(&schema);
+    let mut shape = Shape { allowed, document, findings: Vec::new(), is_unreadable: false };
     shape.walk(&mut root, &schema);
-    let findings = shape.findings;
+    let Shape { mut findings, is_unreadable, .. } = shape;
     document.root = root;
-    if !findings.is_empty() {
-        return Err(findings);
+    if is_unreadable {
+        return (None, findings);
     }
     // What the schema cannot say, serde still knows.
-    serde_path_to_error::deserialize(document.root.to_json()).map_err(|error| {
-        let at = error.path().to_string().replace(['.', '['], "/").replace(']', "");
-        vec![document.locate(&Problem::new(at, error.into_inner().to_string()))]
-    })
+    match serde_path_to_error::deserialize(document.root.to_json()) {
+        Ok(spec) => (Some(spec), findings),
+        Err(error) => {
+            let at = error.path().to_string().replace(['.', '['], "/").replace(']', "");
+            findings.push(document.locate(&Problem::new(at, error.into_inner().to_string())));
+            (None, findings)
+        }
+    }
 }
 
 /// The JSON Schema of a spec.
@@ -52,15 +58,16 @@ fn kept_schema<T: JsonSchema + 'static>() -> Arc<Json> {
 }
 
 struct Shape<'a> {
-    definitions: Option<&'a Json>,
-    whole: &'a Json,
+    allowed: Allowed<'a>,
     document: &'a Document,
     findings: Vec<Finding>,
+    /// Whether something is wrong that cannot be left out of the tree.
+    is_unreadable: bool,
 }
 
 impl<'a> Shape<'a> {
     fn walk(&mut self, node: &mut Node, schema: &'a Json) {
-        let schema = self.target(schema);
+        let schema = self.allowed.target(schema);
         let Some(rules) = schema.as_object() else { return };
         if let Value::Text(text) = &node.value
             && text.secret
@@ -69,7 +76,7 @@ impl<'a> Shape<'a> {
             self.report(node.span.start, "a secret cannot stand here; only credentials in medallion.toml may hold one");
             return;
         }
-        let mut variants = self.variants(rules);
+        let mut variants = self.allowed.variants(rules);
         if let [only] = variants.as_slice() {
             return self.walk(node, only);
         }
@@ -77,7 +84,7 @@ impl<'a> Shape<'a> {
             return self.walk_variants(node, &mut variants, schema);
         }
         if !self.fits_kind(node, schema) {
-            let message = format!("expected {}, found {}", self.described(schema), found(node));
+            let message = format!("expected {}, found {}", self.allowed.described(schema), found(node));
             return self.report(node.span.start, message);
         }
         match &mut node.value {
@@ -99,13 +106,13 @@ impl<'a> Shape<'a> {
     /// One of several shapes: a choice of words, tables of one key, or values of different kinds.
     fn walk_variants(&mut self, node: &mut Node, variants: &mut Vec<&'a Json>, schema: &'a Json) {
         let kind = kind_of(node);
-        if kind == "null" && self.allows_null(schema) {
+        if kind == "null" && self.allowed.allows_null(schema) {
             return;
         }
         variants.retain(|variant| kinds(variant).contains(&kind));
         match (&mut node.value, variants.as_slice()) {
             (_, []) => {
-                let message = format!("expected {}, found {}", self.described(schema), found(node));
+                let message = format!("expected {}, found {}", self.allowed.described(schema), found(node));
                 self.report(node.span.start, message);
             }
             (_, [only]) => self.walk(node, only),
@@ -130,30 +137,43 @@ impl<'a> Shape<'a> {
         }
     }
 
-    fn walk_table(&mut self, entries: &mut [Entry], place: usize, rules: &'a Map<String, Json>) {
+    fn walk_table(&mut self, entries: &mut Vec<Entry>, place: usize, rules: &'a Map<String, Json>) {
         let none = Map::new();
         let properties = rules.get("properties").and_then(Json::as_object);
         let additional = rules.get("additionalProperties");
         let known: Vec<&str> = properties.unwrap_or(&none).keys().map(String::as_str).collect();
         let mut missing: Vec<&str> = rules.get("required").map(texts).unwrap_or_default();
-        for entry in entries.iter_mut() {
-            missing.retain(|key| *key != entry.key);
-            match (properties.and_then(|properties| properties.get(&entry.key)), additional) {
-                (Some(schema), _) => self.walk(&mut entry.value, schema),
-                (None, Some(Json::Bool(false))) => {
-                    let hint = hint(&entry.key, known.iter().copied());
-                    let expected = if hint.is_empty() { format!("; {}", one_of(&known)) } else { hint };
-                    self.report(entry.key_span.start, format!("unknown key `{}`{expected}", entry.key));
-                }
-                (None, Some(schema)) => self.walk(&mut entry.value, schema),
-                (None, None) => {}
+        let mut free: Vec<&str> =
+            known.iter().copied().filter(|key| entries.iter().all(|entry| entry.key != *key)).collect();
+        entries.retain_mut(|entry| {
+            let schema = properties.and_then(|properties| properties.get(&entry.key)).or(additional);
+            if schema == Some(&Json::Bool(false)) {
+                self.report_unknown_key(entry, &known);
+                let meant = nearest(&entry.key, known.iter().copied());
+                let Some(meant) = meant.filter(|key| free.contains(key)) else { return false };
+                entry.key = meant.to_owned();
+                free.retain(|key| *key != meant);
             }
-        }
+            missing.retain(|key| *key != entry.key);
+            if let Some(schema) = properties.and_then(|properties| properties.get(&entry.key)).or(additional) {
+                self.walk(&mut entry.value, schema);
+            }
+            true
+        });
         for key in missing {
-            let expected = properties.and_then(|properties| properties.get(key)).map(|schema| self.described(schema));
+            let expected =
+                properties.and_then(|properties| properties.get(key)).map(|schema| self.allowed.described(schema));
             let expected = expected.map(|words| format!(", {words}")).unwrap_or_default();
             self.report(place, format!("missing key `{key}`{expected}"));
         }
+    }
+
+    /// An unknown key hides nothing else: what is read does without it.
+    fn report_unknown_key(&mut self, entry: &Entry, known: &[&str]) {
+        let hint = hint(&entry.key, known.iter().copied());
+        let expected = if hint.is_empty() { format!("; {}", one_of(known)) } else { hint };
+        let message = format!("unknown key `{}`{expected}", entry.key);
+        self.findings.push(self.document.finding(entry.key_span.start, message));
     }
 
     fn walk_list(&mut self, items: &mut [Node], place: usize, rules: &'a Map<String, Json>) {
@@ -169,7 +189,7 @@ impl<'a> Shape<'a> {
     }
 
     fn check_choice(&mut self, text: &str, place: usize, schema: &'a Json) {
-        let choices = self.choices(schema);
+        let choices = self.allowed.choices(schema);
         if choices.is_empty() || choices.contains(&text) {
             return;
         }
@@ -203,124 +223,10 @@ impl<'a> Shape<'a> {
         fits
     }
 
-    /// The schema that a schema refers to.
-    fn target(&self, mut schema: &'a Json) -> &'a Json {
-        while let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
-            let found = match reference.strip_prefix("#/$defs/") {
-                Some(name) => self.definitions.and_then(|definitions| definitions.get(name)),
-                None => Some(self.whole),
-            };
-            match found {
-                Some(found) => schema = found,
-                None => return &Json::Bool(true),
-            }
-        }
-        schema
-    }
-
-    /// The shapes of which one must fit, without the empty one of a value that may be left out.
-    fn variants(&self, rules: &'a Map<String, Json>) -> Vec<&'a Json> {
-        if rules.contains_key("properties") {
-            // Beside the keys of one table, variants say which keys go together; that is checked with the spec itself.
-            return Vec::new();
-        }
-        let list = rules.get("anyOf").or_else(|| rules.get("oneOf")).and_then(Json::as_array);
-        let variants = list.into_iter().flatten().map(|variant| self.target(variant));
-        // A shape may itself be a choice of several.
-        variants
-            .filter(|variant| kinds(variant) != ["null"])
-            .flat_map(|variant| match variant.as_object().map(|rules| self.variants(rules)) {
-                Some(inner) if !inner.is_empty() => inner,
-                _ => vec![variant],
-            })
-            .collect()
-    }
-
-    fn allows_null(&self, schema: &'a Json) -> bool {
-        let list = schema.get("anyOf").and_then(Json::as_array);
-        list.into_iter().flatten().any(|variant| kinds(variant) == ["null"])
-    }
-
-    /// The words that may stand here, if only some may.
-    fn choices(&self, schema: &'a Json) -> Vec<&'a str> {
-        let schema = self.target(schema);
-        let mut choices: Vec<&str> = schema.get("enum").map(texts).unwrap_or_default();
-        choices.extend(schema.get("const").and_then(Json::as_str));
-        for variant in schema.as_object().map(|rules| self.variants(rules)).unwrap_or_default() {
-            choices.extend(self.choices(variant));
-        }
-        choices
-    }
-
-    /// What a schema expects, in words.
-    fn described(&self, schema: &'a Json) -> String {
-        let schema = self.target(schema);
-        let choices = self.choices(schema);
-        let variants = schema.as_object().map(|rules| self.variants(rules)).unwrap_or_default();
-        let mut words: Vec<String> = Vec::new();
-        if !choices.is_empty() {
-            let quoted: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
-            words.push(quoted.join(", "));
-        }
-        let others = variants.iter().filter(|variant| !kinds(variant).contains(&"string") || choices.is_empty());
-        for variant in others {
-            words.push(self.described(variant));
-        }
-        if !words.is_empty() {
-            words.dedup();
-            return words.join(" or ");
-        }
-        let kinds: Vec<&str> = kinds(schema).into_iter().filter(|kind| *kind != "null").collect();
-        match kinds.as_slice() {
-            ["string"] => "text".to_owned(),
-            ["integer"] => "a whole number".to_owned(),
-            ["number"] => "a number".to_owned(),
-            ["boolean"] => "true or false".to_owned(),
-            ["array"] => match schema.get("items").map(|items| self.target(items)) {
-                // An element that may be a list again would be described for ever; one that may be anything says nothing.
-                Some(items) if !kinds_below(items).contains(&"array") && !kinds_below(items).is_empty() => {
-                    format!("a list of {}", self.described(items))
-                }
-                _ => "a list".to_owned(),
-            },
-            ["object"] => match keys_of(schema).as_slice() {
-                [only] => format!("a table with the key `{only}`"),
-                _ => "a table".to_owned(),
-            },
-            _ => "a value".to_owned(),
-        }
-    }
-
     fn report(&mut self, place: usize, message: impl Into<String>) {
+        self.is_unreadable = true;
         self.findings.push(self.document.finding(place, message));
     }
-}
-
-/// The kinds of values a schema allows; empty when it allows all.
-fn kinds(schema: &Json) -> Vec<&str> {
-    match schema.get("type") {
-        Some(Json::String(kind)) => vec![kind],
-        Some(kinds @ Json::Array(_)) => texts(kinds),
-        _ if schema.get("const").is_some() || schema.get("enum").is_some() => vec!["string"],
-        _ => Vec::new(),
-    }
-}
-
-fn kinds_below(schema: &Json) -> Vec<&str> {
-    let list = schema.get("anyOf").and_then(Json::as_array);
-    list.into_iter().flatten().flat_map(kinds).chain(kinds(schema)).collect()
-}
-
-fn keys_of(schema: &Json) -> Vec<&str> {
-    schema
-        .get("properties")
-        .and_then(Json::as_object)
-        .map(|keys| keys.keys().map(String::as_str).collect())
-        .unwrap_or_default()
-}
-
-fn texts(list: &Json) -> Vec<&str> {
-    list.as_array().map(|items| items.iter().filter_map(Json::as_str).collect()).unwrap_or_default()
 }
 
 fn kind_of(node: &Node) -> &'static str {
@@ -346,15 +252,6 @@ fn found(node: &Node) -> &'static str {
     }
 }
 
-fn one_of(choices: &[&str]) -> String {
-    let quoted: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
-    match quoted.as_slice() {
-        [] => "no key is expected here".to_owned(),
-        [only] => format!("expected {only}"),
-        several => format!("expected one of {}", several.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,7 +261,7 @@ mod tests {
 
     fn messages<T: DeserializeOwned + JsonSchema + 'static>(text: &str) -> Vec<String> {
         let mut document = Document::toml("t.toml", text.to_owned()).unwrap();
-        let findings = read::<T>(&mut document).err().unwrap_or_default();
+        let (_, findings) = read::<T>(&mut document);
         findings.iter().map(|finding| finding.to_string().replacen("t.toml:", "", 1)).collect()
     }
 
@@ -386,15 +283,24 @@ mod tests {
                 "10:11: unknown value `quarantin`; nearest is `quarantine`; expected one of `warn`, `drop`, `quarantine`, `fail`",
                 "11:32: expected at least 0, found -1",
                 "12:10: missing key `values`, a list",
-                "1:1: missing key `from`, text",
             ]
         );
     }
 
     #[test]
+    fn a_spec_is_read_without_its_unknown_keys_and_what_was_meant_stands_for_what_was_written() {
+        let text = "frm = \"bronze.x\"\nzzz = 1\n[clen]\ntrim = [\"a\"]\n[claen]\ntrim = 3\n";
+        let mut document = Document::toml("t", text.into()).unwrap();
+        let (spec, findings) = read::<SilverSpec>(&mut document);
+        let spec = spec.unwrap();
+        assert_eq!((spec.from.as_str(), spec.clean.trim), ("bronze.x", vec!["a".to_owned()]));
+        assert_eq!(findings.len(), 4, "{findings:#?}");
+    }
+
+    #[test]
     fn choices_between_words_and_tables_are_read() {
         let mut document = Document::toml("t", "from = \"bronze.x\"\n[write]\nunique_key = [\"a\"]\n".into()).unwrap();
-        let spec: SilverSpec = read(&mut document).unwrap();
+        let spec: SilverSpec = read(&mut document).0.unwrap();
         assert_eq!(spec.write, WriteSpec::UniqueKey(vec!["a".into()]));
         let found = messages::<SilverSpec>("from = \"bronze.x\"\n[write]\nunique_keys = [\"a\"]\n");
         assert!(found[0].starts_with("3:1: unknown key `unique_keys`; nearest is `unique_key`"), "{found:?}");
@@ -419,8 +325,7 @@ mod tests {
         let text =
             "{\"name\": \"w\", \"max_parallel_tasks\": null, \"tasks\": [\n{\"task_key\": 1, \"max_retrys\": 2}]}";
         let mut document = Document::json("w.json", text.to_owned()).unwrap();
-        let found: Vec<String> =
-            read::<WorkflowSpec>(&mut document).unwrap_err().iter().map(ToString::to_string).collect();
+        let found: Vec<String> = read::<WorkflowSpec>(&mut document).1.iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [

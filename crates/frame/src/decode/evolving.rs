@@ -13,12 +13,20 @@ use crate::types;
 #[derive(Debug, Clone)]
 pub struct EvolvingSchema {
     current: Arc<RwLock<SchemaRef>>,
+    /// Names that no column may get.
+    reserved: Arc<Vec<String>>,
 }
 
 impl EvolvingSchema {
     /// Begins with a schema.
     pub fn new(schema: SchemaRef) -> Self {
-        EvolvingSchema { current: Arc::new(RwLock::new(schema)) }
+        EvolvingSchema::reserving(schema, &[])
+    }
+
+    /// Begins with a schema to which no column of these names is ever added. Values that have them are rescued.
+    pub fn reserving(schema: SchemaRef, reserved: &[&str]) -> Self {
+        let reserved = reserved.iter().map(|name| (*name).to_owned()).collect();
+        EvolvingSchema { current: Arc::new(RwLock::new(schema)), reserved: Arc::new(reserved) }
     }
 
     /// The schema as it stands now.
@@ -30,7 +38,9 @@ impl EvolvingSchema {
     /// Known fields keep their type.
     pub fn add(&self, seen: &Fields) -> SchemaRef {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(grown) = grown(current.fields(), seen) {
+        let is_reserved = |field: &Field| self.reserved.iter().any(|name| name.eq_ignore_ascii_case(field.name()));
+        let allowed: Fields = seen.iter().filter(|field| !is_reserved(field)).cloned().collect();
+        if let Some(grown) = grown(current.fields(), &allowed) {
             *current = Arc::new(Schema::new_with_metadata(grown, current.metadata().clone()));
         }
         Arc::clone(&current)
@@ -85,6 +95,13 @@ mod tests {
         evolving.add(&fields(&[("b", DataType::Int64)]));
         other.add(&fields(&[("b", DataType::Utf8View), ("a", DataType::Utf8View)]));
         assert_eq!(evolving.current().fields(), &fields(&[("a", DataType::Int64), ("b", DataType::Int64)]));
+    }
+
+    #[test]
+    fn a_reserved_name_is_never_added() {
+        let evolving = EvolvingSchema::reserving(Arc::new(Schema::empty()), &["_key"]);
+        evolving.add(&fields(&[("_KEY", DataType::Int64), ("b", DataType::Int64)]));
+        assert_eq!(evolving.current().fields(), &fields(&[("b", DataType::Int64)]));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod avro;
 mod building;
+mod canonical;
 mod careful;
 mod columns;
 mod compressed;
@@ -21,8 +22,10 @@ mod csv_cut;
 mod evolving;
 mod json;
 mod json_of;
+mod messages;
 mod ndjson;
 mod parquet;
+mod quoted;
 mod rows;
 mod scan;
 pub(crate) mod shape;
@@ -184,9 +187,9 @@ fn text_stream(input: Input) -> Result<impl Read + Send + 'static> {
 /// The schema of the first `max_rows` rows of a file.
 pub(crate) fn observe(input: Input, options: &DecodeOptions, max_rows: usize) -> Result<Schema> {
     match options.format {
-        Format::Parquet => return Ok(Schema::new(conform::columns(parquet::schema(input)?.fields()))),
+        Format::Parquet => return Ok(Schema::new(canonical::columns(parquet::schema(input)?.fields()))),
         Format::Avro => {
-            return Ok(Schema::new(conform::columns(avro::Batches::open(stream(input))?.schema().fields())));
+            return Ok(Schema::new(canonical::columns(avro::Batches::open(stream(input))?.schema().fields())));
         }
         Format::Ndjson | Format::Json | Format::Csv => {}
     }

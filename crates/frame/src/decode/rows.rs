@@ -11,7 +11,8 @@
 use std::borrow::Cow;
 
 use crate::decode::columns::{Column, Data, Strings, Structs};
-use crate::decode::scan::{Quoted, Scanner, Syntax, compact};
+use crate::decode::quoted::Quoted;
+use crate::decode::scan::{Scanner, Syntax, compact};
 use crate::decode::values;
 use crate::spec::NewColumns;
 

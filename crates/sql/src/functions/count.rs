@@ -167,7 +167,7 @@ impl DistinctTexts {
                 last = Some(key);
             }
         }
-        self.groups = taken.groups - emitted;
+        self.groups = taken.groups.saturating_sub(emitted);
         Ok(())
     }
 

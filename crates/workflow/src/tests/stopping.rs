@@ -8,7 +8,7 @@ use stage::{Error, Kind, Progress};
 
 use super::fakes::{Rig, Script, check_states, script, takes, until_stopped};
 use crate::ResultState::{Canceled, Failed, Success, TimedOut, UpstreamCanceled, UpstreamFailed};
-use crate::{RunOutcome, STOPPING_TIME};
+use crate::{PATIENCE, RunOutcome, STOPPING_TIME};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -79,15 +79,15 @@ async fn a_stage_that_does_not_stop_is_dropped_in_the_end() {
     assert_eq!(outcome.state, TimedOut);
     assert!(dropped.load(Ordering::SeqCst));
     let error = outcome.first_error().unwrap().chain();
-    assert!(error.contains("the stage of test.bronze.a did not stop in 30s and was dropped"), "{error}");
-    assert!(outcome.seconds >= (5 * SECOND + STOPPING_TIME).as_secs_f64());
+    assert!(error.contains("the stage of test.bronze.a did not stop in 2s and was dropped"), "{error}");
+    assert!(outcome.seconds >= (5 * SECOND + PATIENCE).as_secs_f64());
 }
 
 #[tokio::test(start_paused = true)]
 async fn work_that_finishes_in_spite_of_the_time_is_a_success() {
     let mut rig = Rig::new(&["a"]);
     rig.task("a").timeout_seconds = 5;
-    rig.does("a", takes(7 * SECOND));
+    rig.does("a", takes(6 * SECOND));
     assert_eq!(rig.run().await.state, Success);
 }
 
@@ -121,9 +121,37 @@ async fn a_signal_stops_what_runs_and_nothing_new_starts() {
     );
     assert_eq!((outcome.state, outcome.exit_code()), (Canceled, 130));
     assert_eq!((rig.calls("a"), rig.calls("late")), (1, 0));
-    assert!((outcome.seconds - 31.0).abs() < 0.5, "{}", outcome.seconds);
+    assert!((outcome.seconds - 3.0).abs() < 0.5, "{}", outcome.seconds);
     let history = rig.history.run(outcome.number).await.unwrap().unwrap();
     assert!(history.attempts.iter().all(|attempt| attempt.state == Some(Canceled) && attempt.ended_at.is_some()));
+}
+
+/// Commits for that long, whatever it is told.
+fn commits_for(time: Duration) -> Script {
+    script(move |_, context| async move {
+        let _committing = context.begin_commit()?;
+        tokio::time::sleep(time).await;
+        Ok(Progress { rows_written: 7, ..Progress::default() })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_has_begun_is_waited_for_after_a_signal() {
+    let mut rig = Rig::new(&["a"]);
+    rig.does("a", commits_for(20 * SECOND));
+    let outcome = run_cancelled_after(&rig, SECOND).await;
+    assert_eq!((outcome.state, outcome.progress.rows_written, rig.calls("a")), (Canceled, 7, 1));
+    assert!((outcome.seconds - 20.0).abs() < 0.5, "{}", outcome.seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_does_not_end_is_dropped_in_the_end() {
+    let mut rig = Rig::new(&["a"]);
+    rig.does("a", commits_for(3600 * SECOND));
+    let outcome = run_cancelled_after(&rig, SECOND).await;
+    assert_eq!((outcome.state, outcome.progress.rows_written), (Canceled, 0));
+    let expected = (SECOND + STOPPING_TIME).as_secs_f64();
+    assert!((outcome.seconds - expected).abs() < 0.5, "{}", outcome.seconds);
 }
 
 #[tokio::test(start_paused = true)]

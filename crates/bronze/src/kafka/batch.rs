@@ -1,0 +1,172 @@
+//! Messages as they were polled, side by side, so that nothing is allocated for a single message.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use rdkafka::Message;
+use rdkafka::message::Headers;
+use serde_json::{Map, Value};
+
+/// What a message costs besides its bytes.
+const OVERHEAD: usize = 64;
+
+/// A time that a message does not have.
+pub(crate) const NO_TIME: i64 = i64::MIN;
+
+/// Bytes that may be missing, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ends: Vec<i32>,
+    pub(crate) present: Vec<bool>,
+}
+
+impl Texts {
+    pub(crate) fn push(&mut self, text: Option<&[u8]>) {
+        self.bytes.extend_from_slice(text.unwrap_or_default());
+        // A piece is cut long before its keys fill two gigabytes.
+        self.ends.push(i32::try_from(self.bytes.len()).unwrap_or(i32::MAX));
+        self.present.push(text.is_some());
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
+        let place = self.place(index)?;
+        if *self.present.get(index)? { self.bytes.get(place) } else { None }
+    }
+
+    fn place(&self, index: usize) -> Option<Range<usize>> {
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        Some(usize::try_from(start).ok()?..usize::try_from(*self.ends.get(index)?).ok()?)
+    }
+}
+
+/// A run of messages in the order in which they came, of any partitions.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    /// The payloads, each with a line feed behind it, so that no character reaches from one into the next.
+    pub(crate) payloads: Vec<u8>,
+    /// Where each payload stands.
+    pub(crate) places: Vec<Range<usize>>,
+    /// Which messages have no payload.
+    pub(crate) tombstones: Vec<usize>,
+    pub(crate) keys: Texts,
+    /// The headers of each message as a JSON object.
+    pub(crate) headers: Texts,
+    pub(crate) timestamps: Vec<i64>,
+    pub(crate) offsets: Vec<i64>,
+    /// Which partition each message is of, by its number among those that are read.
+    pub(crate) partitions: Vec<u32>,
+}
+
+impl Piece {
+    pub(crate) fn with_room_for(bytes: usize) -> Piece {
+        Piece { payloads: Vec::with_capacity(bytes), ..Piece::default() }
+    }
+
+    /// Appends a message. `tombstone` is what stands for a payload that is missing.
+    pub(crate) fn push(&mut self, message: &impl Message, partition: u32, tombstone: &[u8]) {
+        let start = self.payloads.len();
+        match message.payload() {
+            Some(payload) => self.payloads.extend_from_slice(payload),
+            None => {
+                self.tombstones.push(self.places.len());
+                self.payloads.extend_from_slice(tombstone);
+            }
+        }
+        self.places.push(start..self.payloads.len());
+        self.payloads.push(b'\n');
+        self.keys.push(message.key());
+        let headers = message.headers().filter(|headers| headers.count() > 0).map(as_json);
+        self.headers.push(headers.as_deref().map(str::as_bytes));
+        let millis = message.timestamp().to_millis();
+        self.timestamps.push(millis.and_then(|millis| millis.checked_mul(1_000)).unwrap_or(NO_TIME));
+        self.offsets.push(message.offset());
+        self.partitions.push(partition);
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The memory the messages take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.payloads.len() + self.keys.bytes.len() + self.headers.bytes.len() + self.places.len() * OVERHEAD
+    }
+
+    /// The next offset of every partition that is in the piece.
+    pub(crate) fn next_offsets(&self) -> BTreeMap<u32, i64> {
+        let mut next = BTreeMap::new();
+        let mut last = None;
+        // From the end, so that only the last message of a run of one partition is looked up.
+        for (partition, offset) in self.partitions.iter().zip(&self.offsets).rev() {
+            if last != Some(*partition) {
+                next.entry(*partition).or_insert(offset + 1);
+                last = Some(*partition);
+            }
+        }
+        next
+    }
+}
+
+/// Headers as a JSON object. A name that stands several times has a list; a value that is not text is
+/// `{"base64": "..."}`.
+fn as_json<H: Headers>(headers: &H) -> String {
+    let mut object: Map<String, Value> = Map::new();
+    for header in headers.iter() {
+        let value = match header.value.map(std::str::from_utf8) {
+            None => Value::Null,
+            Some(Ok(text)) => Value::from(text),
+            Some(Err(_)) => serde_json::json!({ "base64": base64_of(header.value.unwrap_or_default()) }),
+        };
+        match object.get_mut(header.key) {
+            None => {
+                object.insert(header.key.to_owned(), value);
+            }
+            Some(Value::Array(values)) => values.push(value),
+            Some(one) => *one = Value::Array(vec![one.take(), value]),
+        }
+    }
+    Value::Object(object).to_string()
+}
+
+/// Bytes as base64, standard alphabet, with padding.
+pub(crate) fn base64_of(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::{Header, OwnedHeaders};
+
+    use super::*;
+
+    #[test]
+    fn texts_keep_what_is_missing_apart_from_what_is_empty() {
+        let mut texts = Texts::default();
+        for text in [Some("a".as_bytes()), None, Some(b""), Some(b"bc")] {
+            texts.push(text);
+        }
+        let found: Vec<Option<&[u8]>> = (0..5).map(|index| texts.get(index)).collect();
+        assert_eq!(found, [Some(&b"a"[..]), None, Some(&b""[..]), Some(&b"bc"[..]), None]);
+    }
+
+    #[test]
+    fn headers_lose_nothing_in_json() {
+        let header = |key, value| Header { key, value };
+        let headers = OwnedHeaders::new()
+            .insert(header("trace", Some("1")))
+            .insert(header("raw", Some("x")))
+            .insert(header("trace", Some("2")))
+            .insert(header("none", None::<&str>))
+            .insert(Header { key: "bin", value: Some(&[0xff_u8, 0][..]) });
+        let expected = r#"{"trace":["1","2"],"raw":"x","none":null,"bin":{"base64":"/wA="}}"#;
+        assert_eq!(as_json(&headers), expected);
+    }
+
+    #[test]
+    fn the_next_offset_is_behind_the_last_message_of_each_partition() {
+        let piece = Piece { partitions: vec![0, 0, 1, 0, 1], offsets: vec![4, 5, 90, 6, 91], ..Piece::default() };
+        assert_eq!(piece.next_offsets(), BTreeMap::from([(0, 7), (1, 92)]));
+    }
+}

@@ -1,0 +1,280 @@
+//! A consumer and what is asked of the cluster through it. Every call here blocks, up to a stated time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList};
+use regex::Regex;
+use stage::{Error, Result};
+
+use super::failure::{code_of, failure, is_away, is_connection};
+use super::positions::{First, Kept, Partition};
+use super::spec::KafkaSpec;
+use super::token::Tokens;
+
+/// How long brokers may be silent before a start gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long brokers may all refuse the connection before a start gives up.
+const REFUSED: Duration = Duration::from_secs(2);
+/// How long one question may take before events of the client are looked at.
+const ASK: Duration = Duration::from_secs(2);
+
+/// What the library tells besides messages.
+pub(crate) struct Watch {
+    tokens: Option<Tokens>,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    /// The last error and the library's words for it.
+    error: Option<(RDKafkaErrorCode, String)>,
+    /// How far committed messages go, by topic and partition.
+    ends: BTreeMap<(String, i32), i64>,
+}
+
+/// A consumer that joins no group, and what it reads.
+pub(crate) struct Connection {
+    pub(crate) consumer: BaseConsumer<Watch>,
+    spec: KafkaSpec,
+    pattern: Option<Regex>,
+}
+
+impl Connection {
+    /// A consumer that is about to connect.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Config`] when the library does not accept its properties.
+    pub(crate) fn new(config: &ClientConfig, spec: &KafkaSpec, tokens: Option<Tokens>) -> Result<Connection> {
+        let doing = format!("could not connect to {}", spec.brokers);
+        let pattern = spec.pattern.as_ref().map(|pattern| Regex::new(&format!("^(?:{pattern})$"))).transpose();
+        let pattern =
+            pattern.map_err(|error| Error::config(format!("{doing}: the pattern is wrong")).with_source(error))?;
+        let watch = Watch { tokens, told: Mutex::default() };
+        let consumer = config.create_with_context(watch).map_err(|error| failure(&doing, &error, ""))?;
+        Ok(Connection { consumer, spec: spec.clone(), pattern })
+    }
+
+    /// The cluster's identity, which stays when brokers are replaced.
+    pub(crate) fn cluster_id(&self) -> Result<String> {
+        let mut id = None;
+        self.ask("could not connect to", PATIENCE, || {
+            id = self.consumer.client().fetch_cluster_id(ASK);
+            id.as_ref().map(|_| ()).ok_or(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut))
+        })?;
+        Ok(id.unwrap_or_default())
+    }
+
+    /// The partitions of every topic that is read. It blocks for `patience` at most when there is no answer.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Config`] when a topic does not exist.
+    pub(crate) fn partitions(&self, patience: Duration) -> Result<Vec<(String, i32)>> {
+        let mut found = Vec::new();
+        match &self.pattern {
+            Some(pattern) => self.ask("could not list the topics of", patience, || {
+                let metadata = self.consumer.fetch_metadata(None, ASK)?;
+                let fits = metadata.topics().iter().filter(|topic| pattern.is_match(topic.name()));
+                found = fits.filter(|topic| topic.error().is_none()).flat_map(numbered).collect();
+                Ok(())
+            })?,
+            None => {
+                for topic in &self.spec.topics {
+                    self.ask(&format!("could not look up topic `{topic}` at"), patience, || {
+                        let metadata = self.consumer.fetch_metadata(Some(topic), ASK)?;
+                        for topic in metadata.topics() {
+                            if let Some(error) = topic.error() {
+                                return Err(KafkaError::MetadataFetch(error.into()));
+                            }
+                            found.extend(numbered(topic));
+                        }
+                        Ok(())
+                    })?;
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// The messages there are of a partition; only committed ones count.
+    pub(crate) fn kept(&self, partition: &Partition) -> Result<Kept> {
+        let mut kept = Kept { low: 0, high: 0 };
+        self.ask(&format!("could not look up the offsets of {} at", partition.name), PATIENCE, || {
+            let (low, high) = self.consumer.fetch_watermarks(&partition.topic, partition.number, ASK)?;
+            kept = Kept { low, high };
+            Ok(())
+        })?;
+        Ok(kept)
+    }
+
+    /// Where a partition is begun of which nothing is recorded.
+    pub(crate) fn first_offset(&self, partition: &Partition, first: First, kept: Kept) -> Result<i64> {
+        let millis = match first {
+            First::Earliest => return Ok(kept.low),
+            First::Latest => return Ok(kept.high),
+            First::Since(millis) => millis,
+        };
+        let mut offset = kept.high;
+        self.ask(&format!("could not look up a time in {} at", partition.name), PATIENCE, || {
+            let mut wanted = TopicPartitionList::new();
+            wanted.add_partition_offset(&partition.topic, partition.number, Offset::Offset(millis))?;
+            let found = self.consumer.offsets_for_times(wanted, ASK)?;
+            let elements = found.elements();
+            if let Some(Offset::Offset(found)) = elements.first().map(|element| element.offset()) {
+                offset = found;
+            }
+            Ok(())
+        })?;
+        Ok(offset)
+    }
+
+    /// Begins to read partitions, beside those that are read already.
+    pub(crate) fn assign(&self, begun: &[(Partition, i64)]) -> Result<()> {
+        if begun.is_empty() {
+            return Ok(());
+        }
+        let doing = || format!("could not read {} of {}", self.spec.topics_in_words(), self.spec.brokers);
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in begun {
+            list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*offset))
+                .map_err(|error| failure(&doing(), &error, ""))?;
+        }
+        self.consumer.incremental_assign(&list).map_err(|error| failure(&doing(), &error, ""))
+    }
+
+    /// Below which offset everything was polled of each partition, transactions and their ends included.
+    pub(crate) fn polled(&self) -> Vec<((String, i32), i64)> {
+        let Ok(list) = self.consumer.position() else { return Vec::new() };
+        let known = list.elements().into_iter().filter_map(|element| match element.offset() {
+            Offset::Offset(offset) => Some(((element.topic().to_owned(), element.partition()), offset)),
+            _ => None,
+        });
+        known.collect()
+    }
+
+    /// How far committed messages go, as far as the library knows.
+    pub(crate) fn ends(&self) -> BTreeMap<(String, i32), i64> {
+        self.watch().ends.clone()
+    }
+
+    /// An error met while polling, as one of ours.
+    pub(crate) fn read_failure(&self, error: &KafkaError) -> Error {
+        let doing = format!("could not read {} of {}", self.spec.topics_in_words(), self.spec.brokers);
+        let told = self.watch().error.clone().filter(|(code, _)| Some(*code) == code_of(error));
+        failure(&doing, error, told.as_ref().map_or("", |(_, words)| words))
+    }
+
+    /// Asks until there is an answer, an error that will not pass, or no more patience. A login that failed is only told
+    /// by an event, while the question itself just gets no answer.
+    fn ask(
+        &self,
+        doing: &str,
+        patience: Duration,
+        mut question: impl FnMut() -> std::result::Result<(), KafkaError>,
+    ) -> Result<()> {
+        let doing = format!("{doing} {}", self.spec.brokers);
+        self.watch().error = None;
+        let begun = Instant::now();
+        let mut refused: Option<Instant> = None;
+        loop {
+            self.serve_events();
+            let error = match question() {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            self.serve_events();
+            if code_of(&error).is_none_or(|code| !is_connection(code)) {
+                return Err(failure(&doing, &error, ""));
+            }
+            let told = self.watch().error.clone();
+            let is_away = told.as_ref().is_some_and(|(code, _)| is_away(*code));
+            let will_pass = told.as_ref().is_none_or(|(code, _)| is_connection(*code));
+            let since = is_away.then(|| *refused.get_or_insert(begun));
+            let is_over = begun.elapsed() > patience || since.is_some_and(|since| since.elapsed() > REFUSED);
+            match told {
+                Some((code, words)) if !will_pass || (is_over && is_away) => {
+                    return Err(failure(&doing, &KafkaError::MetadataFetch(code), &words));
+                }
+                _ if is_over => return Err(failure(&doing, &error, "")),
+                _ => {}
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Lets the library tell what it has to tell. Nothing is assigned yet where this is called, so no message is lost.
+    fn serve_events(&self) {
+        if self.consumer.assignment().is_ok_and(|assigned| assigned.count() > 0) {
+            return;
+        }
+        // A poll that gives nothing may have served a line of the log, so it does not mean that the queue is empty.
+        for _ in 0..100 {
+            self.consumer.poll(Duration::ZERO);
+        }
+    }
+
+    fn watch(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.consumer.context().told()
+    }
+}
+
+fn numbered(topic: &MetadataTopic) -> Vec<(String, i32)> {
+    topic.partitions().iter().map(|partition| (topic.name().to_owned(), partition.id())).collect()
+}
+
+impl Watch {
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Watch {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // What matters comes as an error too; that is told in our words.
+        tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+        if let Some(code) = code_of(&error) {
+            self.told().error = Some((code, reason.to_owned()));
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut told = self.told();
+        for (name, topic) in statistics.topics {
+            for (number, partition) in topic.partitions {
+                let end = if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
+                if number >= 0 && end >= 0 {
+                    told.ends.insert((name.clone(), number), end);
+                }
+            }
+        }
+    }
+
+    fn generate_oauth_token(
+        &self,
+        _configuration: Option<&str>,
+    ) -> std::result::Result<OAuthToken, Box<dyn std::error::Error>> {
+        match &self.tokens {
+            Some(tokens) => Ok(tokens.token().map_err(|error| error.chain())?),
+            None => Err("no token was configured".into()),
+        }
+    }
+}
+
+impl ConsumerContext for Watch {}
+
+/// A connection that the reader's thread and the stage share.
+pub(crate) type SharedConnection = Arc<Connection>;

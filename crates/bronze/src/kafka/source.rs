@@ -1,0 +1,278 @@
+//! The bronze stage of a Kafka source: gather messages, decode, validate, commit. The consumer stays open in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use frame::decode::{self, DecodeOptions, EvolvingSchema};
+use frame::infer::merge;
+use frame::spec::{CsvSpec, Format};
+use futures::future::BoxFuture;
+use lake::{Commit, Lake, Operation, Record, Table};
+use quality::{Gate, Passed, Staged, batch};
+use sql::Engine;
+use stage::{Context, Gauge, Progress, Result, Stage, TableName};
+
+use super::batch::Piece;
+use super::columns::{Columns, OF_MESSAGE, data_columns, is_of_message, table_schema};
+use super::feed::{Feed, Gathered};
+use super::ingest::{Decoding, Ingest, Ingesting};
+use super::payload::value_schema;
+use super::schemas::Schemas;
+use super::spec::{KafkaSecrets, KafkaSpec};
+use crate::schema::{first_columns, hints};
+use crate::spec::BronzeSpec;
+
+/// Messages looked at for inference.
+const INFERENCE_ROWS: usize = 20_000;
+/// Which part of the memory the library's queue and what was polled may take, each.
+const MEMORY_PARTS: u64 = 16;
+
+/// A bronze table that is filled from Kafka.
+pub struct KafkaBronze {
+    name: TableName,
+    spec: BronzeSpec,
+    source: KafkaSpec,
+    secrets: KafkaSecrets,
+    lake: Lake,
+    engine: Engine,
+    threads: usize,
+    memory_bytes: u64,
+    feed: Option<Feed>,
+    schemas: Option<Schemas>,
+}
+
+impl KafkaBronze {
+    /// The stage of one bronze table. Nothing is connected to before it is advanced.
+    #[expect(clippy::too_many_arguments, reason = "a stage is made in one place, of all it needs")]
+    pub fn new(
+        name: TableName,
+        spec: BronzeSpec,
+        source: KafkaSpec,
+        secrets: KafkaSecrets,
+        lake: Lake,
+        engine: Engine,
+        threads: usize,
+        memory_bytes: u64,
+    ) -> KafkaBronze {
+        let threads = threads.max(1);
+        KafkaBronze { name, spec, source, secrets, lake, engine, threads, memory_bytes, feed: None, schemas: None }
+    }
+
+    async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
+        let mut table = batch::open(&self.lake, &self.name).await?;
+        // Taken out, so that after an error the consumer is gone and the next start reads positions anew.
+        let mut feed = self.attend(&table).await?;
+        let mut gathered = Gathered::default();
+        let sample = self.find(&mut feed, &mut gathered, &table, context).await?;
+        if sample.is_empty() {
+            self.feed = Some(feed);
+            return Ok(Progress::idle());
+        }
+        let number = batch::next_number(&table);
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context).await?;
+        let decoding = self.transform(&feed, &sample, &table, number, context).await?;
+        let staged = self.validate(&mut feed, &mut gathered, sample, &table, &decoding, &gate, context).await?;
+        let passed = gate.close().await?;
+        let _committing = context.begin_commit()?;
+        let progress = self.commit(&mut table, &mut feed, &gathered, &decoding, staged, passed, context).await?;
+        self.feed = Some(feed);
+        Ok(progress)
+    }
+
+    /// The open source, once the table is known to stand where it left it.
+    async fn attend(&mut self, table: &Table) -> Result<Feed> {
+        match self.feed.take() {
+            Some(feed) => feed.check_held(table).await.map(|()| feed),
+            None => {
+                let memory = self.memory_bytes / MEMORY_PARTS;
+                Feed::open(&self.source, &self.secrets, memory, table).await
+            }
+        }
+    }
+
+    /// The first messages of the batch: enough to infer a schema from, where that is needed.
+    async fn find(
+        &self,
+        feed: &mut Feed,
+        gathered: &mut Gathered,
+        table: &Table,
+        context: &Context,
+    ) -> Result<Vec<Piece>> {
+        let mut sample = feed.gather(gathered, context).await?;
+        let needed = if table.version().is_none() { INFERENCE_ROWS } else { 0 };
+        while !sample.is_empty() && sample.iter().map(Piece::rows).sum::<usize>() < needed {
+            let more = feed.gather(gathered, context).await?;
+            if more.is_empty() {
+                break;
+            }
+            sample.extend(more);
+        }
+        Ok(sample)
+    }
+
+    /// How messages become rows. The first ones of a new table are looked at to find its columns.
+    async fn transform(
+        &mut self,
+        feed: &Feed,
+        sample: &[Piece],
+        table: &Table,
+        number: i64,
+        context: &Context,
+    ) -> Result<Decoding> {
+        let options = DecodeOptions { format: Format::Ndjson, csv: CsvSpec::default(), evolution: self.spec.evolution };
+        let schemas = self.schemas()?;
+        let data = match table.schema() {
+            Some(existing) => data_columns(&existing),
+            None if self.source.format.is_single_value() => value_schema(self.source.format),
+            None => self.first_columns(sample, schemas.as_ref()).await?,
+        };
+        let partitions = feed.buffer.lock().partitions.clone();
+        Ok(Decoding {
+            format: self.source.format,
+            options,
+            schema: EvolvingSchema::reserving(data, &OF_MESSAGE),
+            columns: Columns { partitions, batch: number, now: context.now() },
+            schemas,
+        })
+    }
+
+    /// The schemas of messages that name theirs. They are kept as long as the stage.
+    fn schemas(&mut self) -> Result<Option<Schemas>> {
+        if self.schemas.is_none()
+            && let Some(registry) = &self.source.schema_registry
+        {
+            self.schemas = Some(Schemas::new(self.source.format, registry, &self.secrets)?);
+        }
+        Ok(self.schemas.clone())
+    }
+
+    async fn first_columns(&self, sample: &[Piece], schemas: Option<&Schemas>) -> Result<SchemaRef> {
+        let mut inferred = Schema::empty();
+        let mut left = INFERENCE_ROWS;
+        for piece in sample {
+            if left == 0 {
+                break;
+            }
+            let found = match schemas {
+                Some(schemas) => Schema::new(schemas.as_text(piece).await?.columns),
+                None => decode::Piece::of_values(piece.payloads.clone(), piece.places.clone()).observe(left),
+            };
+            inferred = merge(&inferred, &found);
+            left = left.saturating_sub(piece.rows());
+        }
+        let allowed: Vec<FieldRef> =
+            inferred.fields().iter().filter(|field| !is_of_message(field.name())).cloned().collect();
+        Ok(first_columns(&self.spec, &hints(&self.spec)?, &Schema::new(allowed), &[]))
+    }
+
+    /// Stages the rows of all messages of the batch that pass the gate.
+    #[expect(clippy::too_many_arguments, reason = "the one place where everything of a batch comes together")]
+    async fn validate(
+        &self,
+        feed: &mut Feed,
+        gathered: &mut Gathered,
+        sample: Vec<Piece>,
+        table: &Table,
+        decoding: &Decoding,
+        gate: &Gate,
+        context: &Context,
+    ) -> Result<Staged> {
+        let ingest = Ingest {
+            decoding: decoding.clone(),
+            gate: gate.clone(),
+            staging: table.staging(),
+            partition_by: self.spec.partition_by.clone(),
+            context: context.clone(),
+        };
+        // One small piece needs one worker.
+        let threads = if gathered.is_last { self.threads.min(sample.len()) } else { self.threads };
+        let ingesting = Ingesting::start(&ingest, threads);
+        let mut pieces = sample;
+        while !pieces.is_empty() {
+            for piece in pieces {
+                if !ingesting.take(piece).await {
+                    return ingesting.finish().await;
+                }
+            }
+            pieces = feed.gather(gathered, context).await?;
+        }
+        ingesting.finish().await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a commit tells everything of a batch")]
+    async fn commit(
+        &self,
+        table: &mut Table,
+        feed: &mut Feed,
+        gathered: &Gathered,
+        decoding: &Decoding,
+        staged: Staged,
+        passed: Passed,
+        context: &Context,
+    ) -> Result<Progress> {
+        let range = feed.range(gathered);
+        let record = Record {
+            action: "append".to_owned(),
+            reason: format!("{} new messages of {}", passed.rows_checked, self.source.topics_in_words()),
+            ..batch::record(passed, decoding.columns.batch, staged.rows, context)
+        };
+        let commit = Commit {
+            operation: Operation::Append,
+            schema: table_schema(&decoding.schema.current()),
+            partition_by: self.spec.partition_by.clone(),
+            properties: BTreeMap::default(),
+            add: staged.added,
+            remove: Vec::new(),
+            range: Some(range.clone()),
+            record,
+        };
+        let mut progress = batch::commit(&self.lake, table, commit, &[]).await?;
+        feed.committed(gathered, &range);
+        progress.idle = match context.streaming {
+            true => feed.buffer.due_in(self.trigger()) != Some(Duration::ZERO),
+            false => gathered.is_last,
+        };
+        tracing::info!(table = %self.name, version = progress.version, rows = progress.rows_written, "committed");
+        Ok(progress)
+    }
+
+    fn trigger(&self) -> Duration {
+        self.source.trigger.duration()
+    }
+
+    /// Waits until there is a batch for a stream.
+    async fn wait(&self) -> Result<()> {
+        let Some(feed) = &self.feed else { return Ok(()) };
+        let buffer = Arc::clone(&feed.buffer);
+        loop {
+            match buffer.due_in(self.trigger()) {
+                Some(Duration::ZERO) => return Ok(()),
+                Some(rest) => {
+                    // Enough for a batch may come before the time is over.
+                    let _ = tokio::time::timeout(rest, buffer.news()).await;
+                }
+                None => buffer.news().await,
+            }
+        }
+    }
+}
+
+impl Stage for KafkaBronze {
+    fn table(&self) -> &TableName {
+        &self.name
+    }
+
+    fn advance<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<Progress>> {
+        Box::pin(self.advance_once(context))
+    }
+
+    fn arrival<'a>(&'a mut self, _: &'a Context) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.wait())
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        self.feed.as_ref().map(Feed::gauges).unwrap_or_default()
+    }
+}

@@ -1,0 +1,9 @@
+//! What surrounds a stream that goes on: what people see of it, what it serves, and the system tables behind it.
+//!
+//! All of it reads [`workflow::stream::StreamStatus`] or is told of events; nothing here holds up the tables.
+
+pub(crate) mod display;
+pub(crate) mod figures;
+mod metrics;
+pub(crate) mod server;
+pub(crate) mod system;
