@@ -11,7 +11,7 @@ ROWS ?= 20000
 CRASHES ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test lint bench soak clean-demo tools go
+.PHONY: help build release demo test lint bench bench-kafka bench-stream soak clean-demo tools go
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ lint: tools ## Check format, lints and documentation; every warning is an error
 
 bench: tools ## Measure against hand-written Python on the same input; see bench/
 	bench/run
+
+bench-kafka: tools ## Measure how fast a Kafka topic is drained, beside a bare consumer; needs Java and Maven
+	bench/drain
+
+bench-stream: tools ## Measure the delay from produced to visible in gold; needs Java and Maven
+	bench/delay
 
 soak: tools go ## Kill runs at random moments, far more often than `make test` does, and count the rows
 	cargo build --workspace --bins

@@ -59,6 +59,8 @@ impl SharedPool {
         match can_spill {
             true if wanted <= share => usize::MAX,
             true => self.limit / 4 * OPEN_FOURTHS,
+            // The part above the mark is kept for those that cannot spill, even if even shares reach into it.
+            false if wanted + state.unspillable <= self.limit / 4 * (4 - OPEN_FOURTHS) => usize::MAX,
             false => self.limit,
         }
     }
@@ -89,6 +91,9 @@ impl MemoryPool for SharedPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        if additional == 0 {
+            return Ok(());
+        }
         let mut state = self.state();
         let can_spill = reservation.consumer().can_spill();
         let bound = self.bound(&state, can_spill, reservation.size() + additional);

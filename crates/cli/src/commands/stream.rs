@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ::stage::{Context, Error, Result, TableName};
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 use workflow::stream::{Events, Stream, StreamEvent, StreamOptions, StreamOutcome};
 use workflow::{Body, Selection, Workflow};
 
@@ -17,6 +18,7 @@ use crate::signals::Signals;
 use crate::streaming::display::Display;
 use crate::streaming::server::Server;
 use crate::streaming::system::SystemTables;
+use crate::streaming::upkeep::keep_up;
 use crate::workbench::Workbench;
 
 /// What the first signal is answered with.
@@ -50,6 +52,7 @@ pub(super) async fn run(
     }
     let committed = Arc::new(Notify::new());
     let tables: BTreeSet<TableName> = status.tables().into_iter().map(|table| table.table).collect();
+    let _upkeep = AbortOnDropHandle::new(tokio::spawn(keep_up(workbench.clone(), tables.clone())));
     let warn = |text: &str| display.warn(text);
     let system = SystemTables::new(&workbench, tables, &warn);
     let serving = async {

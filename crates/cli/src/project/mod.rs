@@ -112,7 +112,6 @@ pub struct Table {
 
 /// What is written of a table, by layer.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a project has few tables, and every one is a definition")]
 pub enum Definition {
     /// Rows as they landed. Local folders are absolute.
     Bronze(BronzeSpec),

@@ -1,4 +1,5 @@
-//! What surrounds a stream that goes on: what people see of it, what it serves, and the system tables behind it.
+//! What surrounds a stream that goes on: what people see of it, what it serves, the system tables behind
+//! it, and the upkeep of its tables.
 //!
 //! All of it reads [`workflow::stream::StreamStatus`] or is told of events; nothing here holds up the tables.
 
@@ -7,3 +8,4 @@ pub(crate) mod figures;
 mod metrics;
 pub(crate) mod server;
 pub(crate) mod system;
+pub(crate) mod upkeep;
