@@ -100,6 +100,7 @@ mod tests {
     async fn the_first_error_stops_the_others_and_waits_for_them() {
         let (held, waiting) = mpsc::channel::<()>();
         let (ended, has_ended) = mpsc::channel();
+        let (begin, begun) = tokio::sync::oneshot::channel();
         let mut workers = Workers::default();
         workers.spawn(async move {
             std::future::pending::<()>().await;
@@ -108,10 +109,14 @@ mod tests {
         });
         // Goes on until the worker above is gone, as the reader of files does.
         workers.spawn_blocking(move || {
+            let _ = begin.send(());
             let is_alone = waiting.recv().is_err();
             ended.send(is_alone).map_err(|_| Error::bug("nobody waits"))
         });
-        workers.spawn(async { Err(Error::data("first")) });
+        workers.spawn(async {
+            let _ = begun.await;
+            Err(Error::data("first"))
+        });
         assert_eq!(workers.join().await.unwrap_err().message(), "first");
         assert_eq!(has_ended.try_recv(), Ok(true));
     }
