@@ -15,6 +15,7 @@ use sql::{Engine, EngineOptions};
 use stage::{Error, Layer, Result, Stage, TableName};
 use workflow::{Body, History, Workshop};
 
+use crate::memory;
 use crate::project::{Definition, Project, Table};
 
 /// The part of a project's memory that SQL may reserve. The rest is for decoding, keys, row groups being written, and
@@ -44,6 +45,7 @@ impl Workbench {
         let lake = Lake::new(&project.lake.path, &s3)?;
         let memory_bytes = (project.memory_bytes as f64 * MEMORY_FOR_SQL) as usize;
         let engine = Engine::new(EngineOptions { memory_bytes, spill_folder: None, threads: project.threads })?;
+        memory::watch(project.memory_bytes);
         let storage = lake.storage();
         engine.runtime().register_object_store(&storage.root_url(), storage.root.clone());
         Ok(Workbench { project, lake, engine, s3 })
