@@ -1,10 +1,11 @@
 //! The figures of a stream in the text format of Prometheus.
 
-use crate::memory::resident_bytes;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use workflow::stream::{StreamStatus, TableState, TableStatus};
+
+use crate::memory::resident_bytes;
 
 /// What a scrape of `/metrics` reads.
 pub(super) fn text(status: &StreamStatus) -> String {
