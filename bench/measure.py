@@ -4,12 +4,13 @@ usage: measure.py REPORT COMMAND ARGUMENTS...
 
 The memory is the resident size of the command and all processes below it, summed, at its highest; the sum is taken
 every 50 ms, and each process's own high-water mark counts where it is higher than what the samples saw of it alone.
-The line is appended to REPORT. The exit code is the command's.
+The line is appended to REPORT. The exit code is the command's. SIGTERM is handed on to the command.
 """
 
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -52,6 +53,7 @@ def main() -> None:
     report, command = sys.argv[1], sys.argv[2:]
     start = time.monotonic()
     process = subprocess.Popen(command)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     peak = 0
     while process.poll() is None:
         peak = max(peak, *resident(process.pid))

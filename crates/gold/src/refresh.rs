@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use lake::Record;
 use quality::spec::{ExpectationSpec, OnFail};
 use sql::{Growth, Part};
-use stage::TableName;
+use stage::{Checkpoint, TableName};
 
 use crate::spec::{GoldSpec, Refresh};
 
@@ -19,6 +19,8 @@ pub(crate) type Instead<T> = Result<T, String>;
 pub(crate) struct Situation<'a> {
     /// The versions that would be read.
     pub(crate) reads: &'a BTreeMap<String, u64>,
+    /// The next version of each table by its identity, which a table made anew does not share.
+    pub(crate) positions: &'a Checkpoint,
     /// The fingerprint of the query and the spec.
     pub(crate) fingerprint: &'a str,
     /// What the newest commit tells, if there is one.
@@ -72,7 +74,11 @@ pub(crate) fn change(situation: &Situation<'_>) -> Change {
     let changed: Vec<(&String, &u64)> =
         situation.reads.iter().filter(|(table, version)| last.reads.get(*table) != Some(version)).collect();
     if changed.is_empty() {
-        return Change::Nothing;
+        let is_known = |(id, _): (&str, i64)| last.positions.get(id).is_some();
+        return match situation.positions.iter().all(is_known) {
+            true => Change::Nothing,
+            false => Change::Everything("a table that is read was made anew".to_owned()),
+        };
     }
     let told: Vec<String> = changed.iter().map(|(table, version)| format!("{table} is at version {version}")).collect();
     let names: Option<Vec<TableName>> = changed.iter().map(|(table, _)| table.parse().ok()).collect();
@@ -114,8 +120,24 @@ mod tests {
 
     fn change_for(version: u64, fingerprint: &str, is_forced: bool) -> Change {
         let read = |version| BTreeMap::from([("shop.silver.orders".to_owned(), version)]);
-        let last = Record { reads: read(3), fingerprint: Some("f".to_owned()), ..Record::default() };
-        change(&Situation { reads: &read(version), fingerprint, last: Some(&last), is_forced })
+        change_of(&read(version), "table/a", fingerprint, is_forced)
+    }
+
+    fn change_of(reads: &BTreeMap<String, u64>, id: &str, fingerprint: &str, is_forced: bool) -> Change {
+        let last = Record {
+            reads: BTreeMap::from([("shop.silver.orders".to_owned(), 3)]),
+            positions: Checkpoint::of("table/a", 4),
+            fingerprint: Some("f".to_owned()),
+            ..Record::default()
+        };
+        let positions = Checkpoint::of(id, 4);
+        change(&Situation { reads, positions: &positions, fingerprint, last: Some(&last), is_forced })
+    }
+
+    #[test]
+    fn a_table_made_anew_is_read_again_even_at_the_same_version() {
+        let reads = BTreeMap::from([("shop.silver.orders".to_owned(), 3)]);
+        assert!(matches!(change_of(&reads, "table/b", "f", false), Change::Everything(_)));
     }
 
     #[test]

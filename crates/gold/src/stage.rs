@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::stage::{Checkpoint, Context, Error, Kind, OffsetRange, Progress, Result, Stage, TableName};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use futures::future::{BoxFuture, try_join_all};
 use lake::{Commit, Lake, Operation, Record, Table, ledger};
 use quality::{Gate, Passed, Staged, batch};
@@ -90,6 +90,7 @@ impl Gold {
         let fingerprint = self.fingerprint();
         let situation = Situation {
             reads: &inputs.reads,
+            positions: &inputs.positions,
             fingerprint: &fingerprint,
             last: table.record().map(|(_, record)| record),
             is_forced: context.full_refresh,
@@ -149,6 +150,9 @@ impl Gold {
         if changes.rewritten.is_some() {
             return Ok(Err(format!("{name} changed rows that were read already")));
         }
+        if changes.is_reshaped {
+            return Ok(Err(format!("the columns of {name} changed")));
+        }
         let schema = upstream.schema().ok_or_else(|| Error::bug("an opened table has no schema"))?;
         let rows = upstream.scan(&changes.added, &schema, &upstream.partition_columns());
         let new = |rows| New { table: name.clone(), rows, files: changes.added.len() };
@@ -187,6 +191,9 @@ impl Gold {
         let schema = lake::in_flight(&sql::output_schema(&plan));
         if table.schema().as_ref() != Some(&schema) {
             return Ok(Err("the columns changed".to_owned()));
+        }
+        if let Some(column) = coarser(&sql::output_schema(&plan), &schema) {
+            return Ok(Err(format!("`{column}` is stored less exactly than the query has it")));
         }
         let plan = match &technique {
             Technique::Merge(parts) => {
@@ -268,6 +275,17 @@ impl Gold {
             self.name, problem.line, problem.column, problem.message
         ))
     }
+}
+
+/// The first column that loses something when it is stored, so that two groups could become one.
+fn coarser(query: &SchemaRef, stored: &SchemaRef) -> Option<String> {
+    let loses = |query: &DataType, stored: &DataType| match (query, stored) {
+        (DataType::Timestamp(query, _), DataType::Timestamp(stored, _)) => query != stored,
+        (DataType::Time64(_) | DataType::Duration(_) | DataType::Interval(_) | DataType::Float16, _) => query != stored,
+        _ => false,
+    };
+    let mut both = query.fields().iter().zip(stored.fields());
+    both.find(|(query, stored)| loses(query.data_type(), stored.data_type())).map(|(query, _)| query.name().clone())
 }
 
 impl Stage for Gold {

@@ -17,6 +17,8 @@ pub struct Changes {
     pub next: u64,
     /// The first version in the range that removed rows, if any did. Its added files repeat rows of older ones.
     pub rewritten: Option<u64>,
+    /// Whether the columns, the partitioning or the properties changed in the range.
+    pub is_reshaped: bool,
 }
 
 impl Table {
@@ -36,7 +38,7 @@ impl Table {
             )));
         }
         if from == 0 {
-            return Ok(Changes { added: self.files().await?, next, rewritten: None });
+            return Ok(Changes { added: self.files().await?, next, ..Changes::default() });
         }
         let mut changes = Changes { next, ..Changes::default() };
         for version in from..next {
@@ -58,6 +60,7 @@ impl Table {
                 Action::Remove(remove) if remove.data_change => {
                     changes.rewritten.get_or_insert(version);
                 }
+                Action::Metadata(_) => changes.is_reshaped = true,
                 _ => {}
             }
         }

@@ -18,7 +18,7 @@ use datafusion::prelude::{SessionContext, ident};
 use stage::{Result, TableName};
 
 use crate::classify;
-use crate::scope::{flows, needs_other_rows};
+use crate::scope::{SUB_QUERY, flows, needs_other_rows};
 
 /// How the rows that come of new rows join those that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,15 @@ pub enum Part {
 /// Why only the whole query gives the result, as the end of a sentence that begins with "because".
 pub fn growth(plan: &LogicalPlan, grown: &TableName) -> std::result::Result<Growth, String> {
     steady(plan)?;
-    if needs_other_rows(plan, grown).is_empty() {
+    // A table may be named and give no rows: then every other row would come again.
+    if !flows(plan, grown) {
+        return Err(format!("no rows of {grown} come out of the query"));
+    }
+    let needs = needs_other_rows(plan, grown);
+    if needs.contains(&SUB_QUERY) {
+        return Err(format!("the query has {SUB_QUERY}"));
+    }
+    if needs.is_empty() {
         single_branch(plan, grown)?;
         return Ok(Growth::Append);
     }
@@ -261,6 +269,19 @@ mod tests {
             ("SELECT COUNT(DISTINCT user_key) AS n FROM bronze.events", "count(DISTINCT) cannot be continued"),
             ("SELECT user_key, COUNT(*) AS n FROM bronze.events GROUP BY user_key HAVING COUNT(*) > 1", "HAVING"),
             ("SELECT COUNT(*) AS n FROM bronze.events GROUP BY user_key", "is not among its columns"),
+            ("WITH unused AS (SELECT * FROM bronze.events) SELECT * FROM silver.users", "no rows of"),
+            (
+                "SELECT country, COUNT(*) AS n, (SELECT MAX(id) FROM bronze.events) AS last FROM silver.users GROUP BY country",
+                "no rows of",
+            ),
+            (
+                "SELECT user_key, COUNT(*) AS n, (SELECT MAX(id) FROM bronze.events) AS last FROM bronze.events GROUP BY user_key",
+                "a sub-query over the table itself",
+            ),
+            (
+                "SELECT user_key, SUM(amount - (SELECT MIN(amount) FROM bronze.events)) AS n FROM bronze.events GROUP BY user_key",
+                "a sub-query over the table itself",
+            ),
             (
                 "SELECT user_key, SUM(amount) / COUNT(*) AS a FROM bronze.events GROUP BY user_key",
                 "made from aggregates",

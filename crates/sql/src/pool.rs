@@ -52,15 +52,15 @@ impl SharedPool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The most that the pool may hold when this consumer is to hold `wanted` bytes. An even share is always granted, even
+    /// The most that the pool may hold when this consumer is to hold `wanted` bytes, `additional` more than now. An even share is always granted, even
     /// if others hold more than theirs: a consumer that has spilled needs its first bytes to go on at all.
-    fn bound(&self, state: &State, can_spill: bool, wanted: usize) -> usize {
+    fn bound(&self, state: &State, can_spill: bool, wanted: usize, additional: usize) -> usize {
         let share = self.limit.saturating_sub(state.unspillable) / state.spillers.max(1);
         match can_spill {
             true if wanted <= share => usize::MAX,
             true => self.limit / 4 * OPEN_FOURTHS,
             // The part above the mark is kept for those that cannot spill, even if even shares reach into it.
-            false if wanted + state.unspillable <= self.limit / 4 * (4 - OPEN_FOURTHS) => usize::MAX,
+            false if state.unspillable + additional <= self.limit / 4 * (4 - OPEN_FOURTHS) => usize::MAX,
             false => self.limit,
         }
     }
@@ -96,7 +96,7 @@ impl MemoryPool for SharedPool {
         }
         let mut state = self.state();
         let can_spill = reservation.consumer().can_spill();
-        let bound = self.bound(&state, can_spill, reservation.size() + additional);
+        let bound = self.bound(&state, can_spill, reservation.size() + additional, additional);
         if state.total() + additional > bound {
             return Err(resources_datafusion_err!(
                 "{} holds {} bytes and asked for {additional} more, with {} of {bound} bytes in use",

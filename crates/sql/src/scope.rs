@@ -42,7 +42,7 @@ fn walk(plan: &LogicalPlan, from: &TableName, found: &mut Vec<&'static str>) -> 
     for input in plan.inputs() {
         flowing |= walk(input, from, found);
     }
-    let sub_query = asks_itself(plan, from).then_some("a sub-query over the table itself");
+    let sub_query = asks_itself(plan, from).then_some(SUB_QUERY);
     for complaint in here.filter(|_| flowing).into_iter().chain(sub_query) {
         // INTERSECT and EXCEPT plan as a DISTINCT below a join; one complaint is enough.
         if complaint == SET_OPERATION {
@@ -55,6 +55,8 @@ fn walk(plan: &LogicalPlan, from: &TableName, found: &mut Vec<&'static str>) -> 
     flowing
 }
 
+/// What is said of a sub-query in an expression that reads the table.
+pub(crate) const SUB_QUERY: &str = "a sub-query over the table itself";
 const DISTINCT: &str = "DISTINCT";
 const SET_OPERATION: &str = "INTERSECT or EXCEPT";
 

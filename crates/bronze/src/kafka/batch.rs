@@ -2,16 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use rdkafka::Message;
 use rdkafka::message::Headers;
 use serde_json::{Map, Value};
+
+use super::positions::Partition;
 
 /// What a message costs besides its bytes.
 const OVERHEAD: usize = 64;
 
 /// A time that a message does not have.
 pub(crate) const NO_TIME: i64 = i64::MIN;
+
+/// What stands for headers whose names are no text.
+const UNREADABLE_HEADERS: &str = r#"{"_unreadable":true}"#;
 
 /// Bytes that may be missing, one after the other.
 #[derive(Debug, Default)]
@@ -56,6 +63,8 @@ pub(crate) struct Piece {
     pub(crate) offsets: Vec<i64>,
     /// Which partition each message is of, by its number among those that are read.
     pub(crate) partitions: Vec<u32>,
+    /// The partitions that were read when the piece was taken: all that its messages can be of.
+    pub(crate) known: Arc<Vec<Partition>>,
 }
 
 impl Piece {
@@ -65,6 +74,10 @@ impl Piece {
 
     /// Appends a message. `tombstone` is what stands for a payload that is missing.
     pub(crate) fn push(&mut self, message: &impl Message, partition: u32, tombstone: &[u8]) {
+        // Before anything is appended: the library panics on a header whose name is not UTF-8.
+        let headers =
+            catch_unwind(AssertUnwindSafe(|| message.headers().filter(|headers| headers.count() > 0).map(as_json)));
+        let headers = headers.unwrap_or_else(|_| Some(UNREADABLE_HEADERS.to_owned()));
         let start = self.payloads.len();
         match message.payload() {
             Some(payload) => self.payloads.extend_from_slice(payload),
@@ -76,7 +89,6 @@ impl Piece {
         self.places.push(start..self.payloads.len());
         self.payloads.push(b'\n');
         self.keys.push(message.key());
-        let headers = message.headers().filter(|headers| headers.count() > 0).map(as_json);
         self.headers.push(headers.as_deref().map(str::as_bytes));
         let millis = message.timestamp().to_millis();
         self.timestamps.push(millis.and_then(|millis| millis.checked_mul(1_000)).unwrap_or(NO_TIME));

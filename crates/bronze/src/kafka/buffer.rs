@@ -169,7 +169,8 @@ impl Buffer {
             if may_grow || taken.is_full {
                 break;
             }
-            let Some(piece) = held.pieces.pop_front() else { break };
+            let Some(mut piece) = held.pieces.pop_front() else { break };
+            piece.known = Arc::clone(&held.partitions);
             (rows, bytes) = (rows + more_rows, bytes + more_bytes);
             held.rows -= more_rows;
             held.bytes -= more_bytes;

@@ -18,7 +18,6 @@ use stage::{Error, Result};
 
 use super::batch::{NO_TIME, Piece, Texts, base64_of};
 use super::payload::indices;
-use super::positions::Partition;
 use crate::columns::{is_system, system_fields};
 
 /// The key of a message.
@@ -52,7 +51,6 @@ pub(crate) fn data_columns(table: &Schema) -> SchemaRef {
 /// What is the same for all rows of a batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
-    pub(crate) partitions: Arc<Vec<Partition>>,
     pub(crate) batch: i64,
     pub(crate) now: DateTime<Utc>,
 }
@@ -77,7 +75,7 @@ impl Columns {
         arrays.push(pick(keys)?);
         arrays.push(pick(headers(&piece.headers))?);
         arrays.push(pick(times(&piece.timestamps))?);
-        arrays.push(pick(self.sources(&piece.partitions)?)?);
+        arrays.push(pick(sources(piece)?)?);
         arrays.push(pick(Arc::new(Int64Array::from(piece.offsets.clone())))?);
         let ingested = TimestampMicrosecondArray::from_value(self.now.timestamp_micros(), rows).with_timezone("UTC");
         arrays.push(Arc::new(ingested));
@@ -88,12 +86,12 @@ impl Columns {
         let data_fields: Vec<FieldRef> = data.iter().map(|index| schema.fields()[*index].clone()).collect();
         RecordBatch::try_new(table_schema(&Schema::new(data_fields)), arrays).map_err(unfit)
     }
+}
 
-    /// The partition of each message. Taking copies the view only, so all rows share the bytes of the names.
-    fn sources(&self, partitions: &[u32]) -> Result<ArrayRef> {
-        let names = StringViewArray::from_iter_values(self.partitions.iter().map(|partition| partition.name.as_str()));
-        take(&names, &UInt32Array::from(partitions.to_vec()), None).map_err(unfit)
-    }
+/// The partition of each message. Taking copies the view only, so all rows share the bytes of the names.
+fn sources(piece: &Piece) -> Result<ArrayRef> {
+    let names = StringViewArray::from_iter_values(piece.known.iter().map(|partition| partition.name.as_str()));
+    take(&names, &UInt32Array::from(piece.partitions.clone()), None).map_err(unfit)
 }
 
 /// The keys as text, and the messages whose key had to be encoded.
@@ -164,12 +162,14 @@ mod tests {
     use arrow::datatypes::Int64Type;
 
     use super::*;
+    use crate::kafka::positions::Partition;
 
     fn piece() -> Piece {
         let mut piece = Piece {
             offsets: vec![7, 8, 40],
             partitions: vec![1, 1, 0],
             timestamps: vec![1_000, NO_TIME, 3_000],
+            known: Arc::new(vec![Partition::new("c", "t", 0), Partition::new("c", "t", 1)]),
             ..Piece::default()
         };
         for key in [Some(&b"k"[..]), None, Some(b"\xff")] {
@@ -190,8 +190,7 @@ mod tests {
     }
 
     fn columns() -> Columns {
-        let partitions = Arc::new(vec![Partition::new("c", "t", 0), Partition::new("c", "t", 1)]);
-        Columns { partitions, batch: 4, now: DateTime::UNIX_EPOCH }
+        Columns { batch: 4, now: DateTime::UNIX_EPOCH }
     }
 
     #[test]

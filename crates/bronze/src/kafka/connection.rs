@@ -246,8 +246,12 @@ impl ClientContext for Watch {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, "{reason}");
-        if let Some(code) = code_of(&error) {
-            self.told().error = Some((code, reason.to_owned()));
+        let Some(code) = code_of(&error) else { return };
+        let mut told = self.told();
+        // That all brokers are away follows from a login that was refused, and must not hide it.
+        let hides = told.error.as_ref().is_some_and(|(known, _)| !is_connection(*known)) && is_connection(code);
+        if !hides {
+            told.error = Some((code, reason.to_owned()));
         }
     }
 

@@ -189,6 +189,11 @@ impl Feed {
         .await
     }
 
+    /// Whether the table knows where reading began.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.begun.is_empty() || !self.held.is_empty()
+    }
+
     /// The range of a batch. Partitions that were begun and not moved are pinned where they were begun.
     pub(crate) fn range(&self, gathered: &Gathered) -> OffsetRange {
         let partitions = self.buffer.lock().partitions.clone();

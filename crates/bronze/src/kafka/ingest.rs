@@ -119,9 +119,9 @@ impl Decoding {
         }
     }
 
-    fn source_of(&self, piece: &Piece, index: usize) -> &str {
+    fn source_of<'a>(&self, piece: &'a Piece, index: usize) -> &'a str {
         let number = piece.partitions.get(index).and_then(|number| usize::try_from(*number).ok());
-        number.and_then(|number| self.columns.partitions.get(number)).map_or("", |partition| partition.name.as_str())
+        number.and_then(|number| piece.known.get(number)).map_or("", |partition| partition.name.as_str())
     }
 }
 

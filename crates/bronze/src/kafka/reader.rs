@@ -2,13 +2,14 @@
 //! partitions and topics.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use stage::{Checkpoint, Error, Result};
+use stage::{Checkpoint, Error, Kind, Result};
 
 use super::buffer::Buffer;
 use super::connection::SharedConnection;
@@ -81,11 +82,16 @@ impl Reader {
     }
 
     fn run(mut self) {
-        while self.buffer.wait_for_room() {
-            if let Err(error) = self.step() {
-                self.buffer.fail(error);
-                return;
+        let buffer = Arc::clone(&self.buffer);
+        let ended = catch_unwind(AssertUnwindSafe(move || {
+            while self.buffer.wait_for_room() {
+                self.step()?;
             }
+            Ok(())
+        }));
+        // Whoever waits for messages must learn that none will come.
+        if let Err(error) = ended.unwrap_or_else(|_| Err(Error::bug("the thread that reads from Kafka panicked"))) {
+            buffer.fail(error);
         }
     }
 
@@ -157,7 +163,14 @@ impl Reader {
                 Ok(())
             }
             Some(code) if is_connection(code) => Ok(()),
-            _ => Err(self.connection.read_failure(error)),
+            // A login or a topic may be refused for a moment. The source is opened anew, and that decides whether it stays.
+            _ => {
+                let failure = self.connection.read_failure(error);
+                Err(match failure.kind() {
+                    Kind::Config => Error::unavailable(failure.chain()),
+                    _ => failure,
+                })
+            }
         }
     }
 

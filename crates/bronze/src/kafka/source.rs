@@ -66,13 +66,15 @@ impl KafkaBronze {
         let mut feed = self.attend(&table).await?;
         let mut gathered = Gathered::default();
         let sample = self.find(&mut feed, &mut gathered, &table, context).await?;
-        if sample.is_empty() {
+        // A start that another moment would choose differently is kept even if no message came.
+        let is_pinned = self.source.start == "earliest" || feed.is_pinned();
+        if sample.is_empty() && is_pinned {
             self.feed = Some(feed);
             return Ok(Progress::idle());
         }
         let number = batch::next_number(&table);
         let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context).await?;
-        let decoding = self.transform(&feed, &sample, &table, number, context).await?;
+        let decoding = self.transform(&sample, &table, number, context).await?;
         let staged = self.validate(&mut feed, &mut gathered, sample, &table, &decoding, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
@@ -101,7 +103,8 @@ impl KafkaBronze {
         context: &Context,
     ) -> Result<Vec<Piece>> {
         let mut sample = feed.gather(gathered, context).await?;
-        let needed = if table.version().is_none() { INFERENCE_ROWS } else { 0 };
+        let has_columns = table.schema().is_some_and(|schema| !data_columns(&schema).fields().is_empty());
+        let needed = if has_columns { 0 } else { INFERENCE_ROWS };
         while !sample.is_empty() && sample.iter().map(Piece::rows).sum::<usize>() < needed {
             let more = feed.gather(gathered, context).await?;
             if more.is_empty() {
@@ -113,27 +116,19 @@ impl KafkaBronze {
     }
 
     /// How messages become rows. The first ones of a new table are looked at to find its columns.
-    async fn transform(
-        &mut self,
-        feed: &Feed,
-        sample: &[Piece],
-        table: &Table,
-        number: i64,
-        context: &Context,
-    ) -> Result<Decoding> {
+    async fn transform(&mut self, sample: &[Piece], table: &Table, number: i64, context: &Context) -> Result<Decoding> {
         let options = DecodeOptions { format: Format::Ndjson, csv: CsvSpec::default(), evolution: self.spec.evolution };
         let schemas = self.schemas()?;
         let data = match table.schema() {
-            Some(existing) => data_columns(&existing),
-            None if self.source.format.is_single_value() => value_schema(self.source.format),
-            None => self.first_columns(sample, schemas.as_ref()).await?,
+            Some(existing) if !data_columns(&existing).fields().is_empty() => data_columns(&existing),
+            _ if self.source.format.is_single_value() => value_schema(self.source.format),
+            _ => self.first_columns(sample, schemas.as_ref()).await?,
         };
-        let partitions = feed.buffer.lock().partitions.clone();
         Ok(Decoding {
             format: self.source.format,
             options,
             schema: EvolvingSchema::reserving(data, &OF_MESSAGE),
-            columns: Columns { partitions, batch: number, now: context.now() },
+            columns: Columns { batch: number, now: context.now() },
             schemas,
         })
     }
@@ -187,7 +182,7 @@ impl KafkaBronze {
             context: context.clone(),
         };
         // One small piece needs one worker.
-        let threads = if gathered.is_last { self.threads.min(sample.len()) } else { self.threads };
+        let threads = if gathered.is_last { self.threads.min(sample.len()).max(1) } else { self.threads };
         let ingesting = Ingesting::start(&ingest, threads);
         let mut pieces = sample;
         while !pieces.is_empty() {

@@ -12,8 +12,6 @@ use futures::TryStreamExt as _;
 use stage::Result;
 
 use super::log::Log;
-use super::readers::staged_quarantine;
-use crate::open::Lake;
 use crate::table::Table;
 
 /// How long checkpoints tell of removed files when the table does not say.
@@ -21,7 +19,6 @@ const TOMBSTONE_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The paths of all files that must stay.
 pub(super) async fn kept_files(
-    lake: &Lake,
     table: &Table,
     retention: Duration,
     keep_from: Option<u64>,
@@ -40,7 +37,6 @@ pub(super) async fn kept_files(
             kept.extend(removed_file(action));
         }
     }
-    kept.extend(staged_quarantine(lake, table.name()).await?);
     Ok(kept)
 }
 

@@ -17,6 +17,7 @@ use stage::{Result, TableName};
 use super::diary::DIARY;
 use super::kept::kept_files;
 use super::leftovers::delete_leftovers;
+use super::readers::staged_quarantine;
 use crate::classify_store;
 use crate::ledger::MANIFEST_FOLDER;
 use crate::open::Lake;
@@ -54,13 +55,16 @@ pub struct Vacuumed {
 /// # Errors
 /// When the storage fails; what was not deleted then is deleted the next time.
 pub async fn vacuum(lake: &Lake, name: &TableName, settings: &VacuumSettings, now: DateTime<Utc>) -> Result<Vacuumed> {
-    let table = lake.open(name).await?;
+    let mut table = lake.open(name).await?;
     if table.version().is_none() {
         return Ok(Vacuumed::default());
     }
-    // Listed first: a file that is committed while the log is read is active then.
+    // In this order a file is in one of them whenever it is committed: listed, then waiting to be committed, then active.
     let listed = list(&table).await?;
-    let kept = kept_files(lake, &table, settings.retention, settings.keep_from, now).await?;
+    let waiting = staged_quarantine(lake, name).await?;
+    table.refresh().await?;
+    let mut kept = kept_files(&table, settings.retention, settings.keep_from, now).await?;
+    kept.extend(waiting);
     let limits = Limits::new(&listed, settings.retention, now);
     let unneeded = listed.into_iter().filter(|file| limits.allow(file) && !kept.contains(file.location.as_ref()));
     let unneeded: Vec<ObjectMeta> = unneeded.collect();
