@@ -4,10 +4,10 @@
 //! rows of a batch together with the next offset of every partition. So partitions are assigned, not subscribed to:
 //! there is no consumer group, and nothing is ever committed to Kafka.
 //!
-//! A [`reader`] thread polls librdkafka into a bounded [`buffer`] of pieces; workers decode them ([`payload`]), add the
-//! columns of the message ([`columns`]), check and write them ([`ingest`]). Avro and Protocol Buffers become JSON text
-//! by the [`schemas`] of a registry first, so all formats follow the same rules. [`positions`] decides where reading begins,
-//! [`failure`] what an error of the library means.
+//! A `reader` thread polls librdkafka into a bounded `buffer` of pieces; workers decode them (`payload`), add the
+//! columns of the message (`columns`), check and write them (`ingest`). Avro and Protocol Buffers become JSON text
+//! by the `schemas` of a registry first, so all formats follow the same rules. `positions` decides where reading begins,
+//! `failure` what an error of the library means.
 
 mod avro;
 mod avro_json;
