@@ -205,9 +205,10 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The folder of this repository.
+/// The folder of this repository, asked for when a test runs: two checkouts may share one target folder.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    let tests = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+    tests.parent().unwrap().to_owned()
 }
 
 /// The target folder that this test was built in.

@@ -1,29 +1,29 @@
 //! Files into staged rows: one reader cuts files into pieces, several workers decode, check and write them.
-//!
-//! The queue between them is short, so memory is bounded by the pieces in flight and the row groups being written,
-//! whatever the size of the batch.
 
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::array::RecordBatch;
 use frame::decode::{DecodeOptions, Decoder, EvolvingSchema, Input, Piece, decompressed};
 use frame::spec::Format;
-use lake::{RollingWriter, Staging};
 use object_store::buffered::BufReader;
 use quality::quarantine::Unread;
-use quality::{Gate, Staged, Workers};
+use quality::{Passage, Staged, Workers};
 use stage::{Context, Error, Kind, Result};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::io::SyncIoBridge;
 
 use crate::columns::Columns;
 use crate::listing::{LandedFile, Landing, path_columns};
+use crate::queue::{self, Decode};
 
 /// Bytes asked of S3 at a time.
 const REQUEST_BYTES: usize = 8 << 20;
+/// Pieces that wait, for each worker.
+const WAITING_PIECES: usize = 2;
 
 /// How the files of a batch become rows of the table. Cheap to clone.
 #[derive(Clone)]
@@ -33,17 +33,8 @@ pub(crate) struct Decoding {
     pub(crate) options: DecodeOptions,
     pub(crate) schema: EvolvingSchema,
     pub(crate) columns: Columns,
-}
-
-/// Everything a worker needs to turn pieces into staged rows. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Ingest {
-    pub(crate) decoding: Decoding,
-    pub(crate) gate: Gate,
-    pub(crate) staging: Staging,
-    pub(crate) partition_by: Vec<String>,
-    pub(crate) threads: usize,
-    pub(crate) context: Context,
+    /// Rows of each file, those that did not parse included.
+    rows_per_file: Arc<Vec<AtomicU64>>,
 }
 
 /// What was staged.
@@ -54,11 +45,48 @@ pub(crate) struct Ingested {
     pub(crate) rows_per_file: Vec<u64>,
 }
 
+/// A piece and the number of its file.
 type Numbered = (usize, Piece);
 
 impl Decoding {
-    fn decoder(&self) -> Decoder {
-        Decoder::new(self.options.clone(), self.schema.clone())
+    pub(crate) fn new(
+        landing: Landing,
+        files: Arc<Vec<LandedFile>>,
+        options: DecodeOptions,
+        schema: EvolvingSchema,
+        columns: Columns,
+    ) -> Decoding {
+        let rows_per_file = Arc::new(files.iter().map(|_| AtomicU64::new(0)).collect());
+        Decoding { landing, files, options, schema, columns, rows_per_file }
+    }
+
+    /// Reads all files of the batch and stages their rows.
+    pub(crate) async fn ingest(&self, passage: &Passage, threads: usize) -> Result<Ingested> {
+        let mut workers = Workers::default();
+        let sender = queue::start(&mut workers, self, passage, threads, threads * WAITING_PIECES);
+        let (reader, context) = (self.clone(), passage.context.clone());
+        workers.spawn_blocking(move || reader.read_all(&sender, &context));
+        let staged = workers.join().await?;
+        let rows_per_file = self.rows_per_file.iter().map(|rows| rows.load(Ordering::Relaxed)).collect();
+        Ok(Ingested { staged, rows_per_file })
+    }
+
+    /// Cuts the files into pieces, one after the other, on a blocking thread.
+    fn read_all(&self, sender: &mpsc::Sender<Numbered>, context: &Context) -> Result<()> {
+        let decoder = self.decoder();
+        for (number, file) in self.files.iter().enumerate() {
+            let named = |error: Error| self.named(file, error);
+            let input = open(&self.landing, file, self.options.format, REQUEST_BYTES).map_err(named)?;
+            for piece in decoder.pieces(input).map_err(named)? {
+                context.check()?;
+                if sender.blocking_send((number, piece.map_err(named)?)).is_err() {
+                    // The workers are gone; the error of the one that failed is what counts.
+                    return Ok(());
+                }
+            }
+            context.meter.did(file.size);
+        }
+        Ok(())
     }
 
     /// Names the file in an error.
@@ -67,73 +95,28 @@ impl Decoding {
     }
 }
 
-impl Ingest {
-    /// Reads all files of the batch and stages their rows.
-    pub(crate) async fn run(self) -> Result<Ingested> {
-        let rows: Arc<Vec<AtomicU64>> = Arc::new(self.decoding.files.iter().map(|_| AtomicU64::new(0)).collect());
-        let (sender, receiver) = mpsc::channel::<Numbered>(self.threads * 2);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let mut workers = Workers::default();
-        let reader = self.clone();
-        workers.spawn_blocking(move || reader.read_all(&sender));
-        for _ in 0..self.threads {
-            workers.spawn(self.clone().work(receiver.clone(), rows.clone()));
-        }
-        drop(receiver);
-        let staged = workers.join().await?;
-        let rows_per_file = rows.iter().map(|rows| rows.load(Ordering::Relaxed)).collect();
-        Ok(Ingested { staged, rows_per_file })
+impl Decode for Decoding {
+    type Piece = Numbered;
+
+    fn decoder(&self) -> Decoder {
+        Decoder::new(self.options.clone(), self.schema.clone())
     }
 
-    /// Cuts the files into pieces, one after the other, on a blocking thread.
-    fn read_all(&self, sender: &mpsc::Sender<Numbered>) -> Result<()> {
-        let Decoding { landing, files, options, .. } = &self.decoding;
-        let decoder = self.decoding.decoder();
-        for (number, file) in files.iter().enumerate() {
-            let named = |error: Error| self.decoding.named(file, error);
-            let input = open(landing, file, options.format, REQUEST_BYTES).map_err(named)?;
-            for piece in decoder.pieces(input).map_err(named)? {
-                self.context.check()?;
-                if sender.blocking_send((number, piece.map_err(named)?)).is_err() {
-                    // The workers are gone; the error of the one that failed is what counts.
-                    return Ok(());
-                }
-            }
-            self.context.meter.did(file.size);
-        }
-        Ok(())
-    }
-
-    async fn work(self, receiver: Arc<Mutex<mpsc::Receiver<Numbered>>>, rows: Arc<Vec<AtomicU64>>) -> Result<Staged> {
-        let decoder = self.decoding.decoder();
-        let mut checker = self.gate.checker(Vec::new());
-        let mut writer = RollingWriter::new(self.staging.clone(), &self.partition_by);
-        loop {
-            let next = receiver.lock().await.recv().await;
-            let Some((number, piece)) = next else { break };
-            self.context.check()?;
-            let file = &self.decoding.files[number];
-            let named = |error: Error| self.decoding.named(file, error);
-            let decoded = decoder.decode(piece).map_err(named)?;
-            let count = decoded.rows.num_rows() + decoded.rejects.len();
-            rows[number].fetch_add(count as u64, Ordering::Relaxed);
-            self.context.meter.add_rows(count as u64);
-            let rejects: Vec<Unread<'_>> = decoded
-                .rejects
-                .iter()
-                .map(|reject| Unread {
-                    raw: &reject.raw,
-                    reason: &reject.reason,
-                    source: &file.path,
-                    position: reject.position,
-                })
-                .collect();
-            self.gate.put_aside_unread(&rejects).await?;
-            let columns = &self.decoding.columns;
-            let complete = columns.complete(&decoded.rows, &file.path, &path_columns(&file.path)).map_err(named)?;
-            writer.write(&checker.check(complete).await?).await?;
-        }
-        Staged::of(writer).await
+    async fn rows(&self, decoder: &Decoder, (number, piece): Numbered, passage: &Passage) -> Result<RecordBatch> {
+        let file = &self.files[number];
+        let named = |error: Error| self.named(file, error);
+        let decoded = decoder.decode(piece).map_err(named)?;
+        let count = (decoded.rows.num_rows() + decoded.rejects.len()) as u64;
+        self.rows_per_file[number].fetch_add(count, Ordering::Relaxed);
+        passage.context.meter.add_rows(count);
+        let unread = decoded.rejects.iter().map(|reject| Unread {
+            raw: &reject.raw,
+            reason: &reject.reason,
+            source: &file.path,
+            position: reject.position,
+        });
+        passage.gate.put_aside_unread(&unread.collect::<Vec<_>>()).await?;
+        self.columns.complete(&decoded.rows, &file.path, &path_columns(&file.path)).map_err(named)
     }
 }
 

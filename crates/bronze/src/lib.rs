@@ -9,6 +9,7 @@ mod files_arrival;
 mod ingest;
 pub mod kafka;
 mod listing;
+mod queue;
 mod schema;
 pub mod spec;
 mod stage;

@@ -10,12 +10,12 @@ use frame::decode::{DecodeOptions, EvolvingSchema};
 use frame::infer::{infer, merge};
 use futures::future::BoxFuture;
 use lake::{Commit, IngestedFile, Lake, Operation, Record, S3Settings, Table, ledger};
-use quality::{Gate, Passed, batch};
+use quality::{Gate, Passage, Passed, batch};
 use sql::Engine;
 
 use crate::columns::Columns;
 use crate::files_arrival::{self, Fingerprint};
-use crate::ingest::{Decoding, Ingest, Ingested, open};
+use crate::ingest::{Decoding, Ingested, open};
 use crate::listing::{LandedFile, Landing};
 use crate::schema::{data_columns, first_columns, hints, path_fields};
 use crate::spec::BronzeSpec;
@@ -116,26 +116,14 @@ impl Bronze {
                 first_columns(&self.spec, &hints, &inferred, &path_fields)
             }
         };
-        Ok(Decoding {
-            landing: landing.clone(),
-            files: files.clone(),
-            options,
-            schema: EvolvingSchema::new(data),
-            columns: Columns { path_fields, batch: *batch, now: context.now() },
-        })
+        let columns = Columns { path_fields, batch: *batch, now: context.now() };
+        Ok(Decoding::new(landing.clone(), files.clone(), options, EvolvingSchema::new(data), columns))
     }
 
     /// Reads the files and stages the rows that pass the gate.
     async fn validate(&self, table: &Table, decoding: &Decoding, gate: &Gate, context: &Context) -> Result<Ingested> {
-        let ingest = Ingest {
-            decoding: decoding.clone(),
-            gate: gate.clone(),
-            staging: table.staging(),
-            partition_by: self.spec.partition_by.clone(),
-            threads: self.threads,
-            context: context.clone(),
-        };
-        ingest.run().await
+        let passage = Passage::new(gate, table, &self.spec.partition_by, context);
+        decoding.ingest(&passage, self.threads).await
     }
 
     async fn commit(

@@ -9,6 +9,5 @@ pub mod spec;
 mod stage;
 #[cfg(test)]
 mod tests;
-mod work;
 
 pub use stage::Gold;

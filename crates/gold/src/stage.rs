@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use ::stage::{Checkpoint, Context, Error, Kind, OffsetRange, Progress, Result, Stage, TableName};
 use arrow::datatypes::{DataType, SchemaRef};
+use futures::StreamExt as _;
 use futures::future::{BoxFuture, try_join_all};
 use lake::{Commit, Lake, Operation, Record, Table, ledger};
-use quality::{Gate, Passed, Staged, batch};
-use sql::{Engine, LogicalPlan, SessionContext, SqlProblem, TableProvider};
+use quality::{Gate, Passage, Passed, Staged, Workers, batch};
+use sql::{Engine, LogicalPlan, RowStream, SessionContext, SqlProblem, TableProvider};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::refresh::{Change, Instead, Situation, Technique, change, grown, technique};
 use crate::spec::{GoldSpec, Materialized};
-use crate::work::Work;
 
 /// A gold table and its query.
 pub struct Gold {
@@ -215,13 +215,12 @@ impl Gold {
     /// Runs the query and stages the rows that pass the gate.
     async fn validate(&self, table: &Table, query: &Query, gate: &Gate, context: &Context) -> Result<Staged> {
         let streams = sql::flow(&query.session, query.plan.clone(), &query.schema).await?;
-        let work = Work {
-            gate: gate.clone(),
-            staging: table.staging(),
-            partition_by: self.spec.partition_by.clone(),
-            context: context.clone(),
-        };
-        work.run(streams).await
+        let passage = Passage::new(gate, table, &self.spec.partition_by, context);
+        let mut workers = Workers::default();
+        for stream in streams {
+            workers.spawn(drain(stream, passage.clone()));
+        }
+        workers.join().await
     }
 
     async fn commit(
@@ -275,6 +274,18 @@ impl Gold {
             self.name, problem.line, problem.column, problem.message
         ))
     }
+}
+
+/// Stages the rows of one stream.
+async fn drain(mut stream: RowStream, passage: Passage) -> Result<Staged> {
+    let mut lane = passage.lane(Vec::new());
+    while let Some(rows) = stream.next().await {
+        passage.context.check()?;
+        let rows = rows?;
+        passage.context.meter.add_rows(rows.num_rows() as u64);
+        lane.pass(rows).await?;
+    }
+    lane.finish().await
 }
 
 /// The first column that loses something when it is stored, so that two groups could become one.

@@ -5,7 +5,7 @@
 //! go to [`quarantine`] are ever written as JSON.
 //!
 //! Every row passes a [`Gate`] on its way into a table, so what all stages do around it lives here too: how a [`batch`]
-//! begins and ends, and the [`Workers`] that stage its rows.
+//! begins and ends, the [`Passage`] of its rows, and the [`Workers`] that bring them there.
 
 pub mod batch;
 pub mod counts;
@@ -16,6 +16,7 @@ mod audit;
 mod check;
 mod compile;
 mod gate;
+mod passage;
 mod rules;
 mod verdict;
 mod workers;
@@ -25,5 +26,6 @@ pub use check::check;
 pub use compile::{Validator, compile};
 pub use counts::RuleCount;
 pub use gate::{Checker, Gate, PARSE_RULE, Passed};
+pub use passage::{Lane, Passage};
 pub use verdict::{Verdict, Violated, Violation, judge};
 pub use workers::{Staged, Workers};

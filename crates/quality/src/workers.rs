@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use lake::{Add, RollingWriter};
+use lake::Add;
 use stage::{Error, Result};
 use tokio::task::JoinSet;
 
@@ -27,15 +27,6 @@ pub struct Workers {
 }
 
 impl Staged {
-    /// Finishes the files of one worker.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn of(writer: RollingWriter) -> Result<Staged> {
-        let rows = writer.rows();
-        Ok(Staged { added: writer.close().await?, rows, duplicates: 0 })
-    }
-
     fn absorb(&mut self, other: Staged) {
         self.added.extend(other.added);
         self.rows += other.rows;

@@ -10,11 +10,11 @@ use ::stage::{Context, Error, Layer, Result, TableName};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use lake::{Add, RollingWriter, Table};
+use quality::Staged;
 use sql::Engine;
 
 use crate::overlap::overlapping;
 use crate::spec::MergeSpec;
-use crate::work::Staged;
 
 /// What a merge needs to know of the table and the batch.
 pub(crate) struct Merge<'a> {

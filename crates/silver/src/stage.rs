@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use frame::clean::Cleaner;
 use futures::future::BoxFuture;
 use lake::{Add, Changes, Commit, Lake, Operation, Record, Table, ledger};
-use quality::{Gate, Passed, batch};
+use quality::{Gate, Passage, Passed, Staged, batch};
 use sql::{Engine, LogicalPlan, SessionContext, TableProvider};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -17,7 +17,7 @@ use crate::keys::{BatchKeys, KeyHasher};
 use crate::merge::Merge;
 use crate::spec::{SilverSpec, WriteSpec};
 use crate::unique::{Unique, rows_of};
-use crate::work::{Staged, Work};
+use crate::work::Work;
 
 /// Columns that tell where a row came from; they are carried to the gate even if the SQL does not select them.
 const ORIGIN: [&str; 2] = ["_source", "_position"];
@@ -230,13 +230,10 @@ impl Silver {
         let keys = self.batch_keys();
         let streams = sql::flow(&query.session, query.plan.clone(), &query.carried).await?;
         let work = Work {
-            gate: gate.clone(),
+            passage: Passage::new(gate, table, &self.spec.partition_by, context),
             hidden: query.hidden.clone(),
-            staging: table.staging(),
-            partition_by: self.spec.partition_by.clone(),
             seen: query.seen.clone(),
             keys: keys.clone(),
-            context: context.clone(),
         };
         let staged = work.run(streams).await?;
         self.settle(table, query, staged, keys.as_ref(), reading.replaces_all, context).await

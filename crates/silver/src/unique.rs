@@ -11,11 +11,11 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use futures::TryStreamExt as _;
 use lake::{Add, RollingWriter, Table};
+use quality::Staged;
 use sql::{Engine, RowStream};
 
 use crate::keys::{BatchKeys, Duplicates, KeyHasher};
 use crate::overlap::overlapping;
-use crate::work::Staged;
 
 /// Keys of existing rows that are compared at a time.
 const COMPARED_KEYS: usize = 1 << 20;

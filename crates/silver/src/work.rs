@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use ::stage::{Context, Error, Result};
+use ::stage::{Error, Result};
 use arrow::compute::filter_record_batch;
 use futures::StreamExt as _;
-use lake::{RollingWriter, Staging};
-pub(crate) use quality::Staged;
-use quality::{Gate, Workers};
+use quality::{Passage, Staged, Workers};
 use sql::RowStream;
 
 use crate::clean_step::Seen;
@@ -16,13 +14,10 @@ use crate::keys::{BatchKeys, KeyHasher};
 /// What a worker needs. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Work {
-    pub(crate) gate: Gate,
+    pub(crate) passage: Passage,
     pub(crate) hidden: Vec<String>,
-    pub(crate) staging: Staging,
-    pub(crate) partition_by: Vec<String>,
     pub(crate) seen: Arc<Seen>,
     pub(crate) keys: Option<(KeyHasher, Arc<BatchKeys>)>,
-    pub(crate) context: Context,
 }
 
 impl Work {
@@ -33,21 +28,21 @@ impl Work {
             workers.spawn(self.clone().drain(stream));
         }
         let staged = workers.join().await?;
-        self.seen.put_aside(&self.gate).await?;
+        self.seen.put_aside(&self.passage.gate).await?;
         Ok(staged)
     }
 
     async fn drain(self, mut stream: RowStream) -> Result<Staged> {
-        let mut checker = self.gate.checker(self.hidden.clone());
-        let mut writer = RollingWriter::new(self.staging.clone(), &self.partition_by);
+        let context = &self.passage.context;
+        let mut lane = self.passage.lane(self.hidden.clone());
         let mut duplicates = 0;
         while let Some(batch) = stream.next().await {
-            self.context.check()?;
-            self.seen.put_aside(&self.gate).await?;
+            context.check()?;
+            self.seen.put_aside(&self.passage.gate).await?;
             let batch = batch?;
-            self.context.meter.did(batch.num_rows() as u64);
-            self.context.meter.add_rows(batch.num_rows() as u64);
-            let checked = checker.check(batch).await?;
+            context.meter.did(batch.num_rows() as u64);
+            context.meter.add_rows(batch.num_rows() as u64);
+            let checked = lane.check(batch).await?;
             let kept = match &self.keys {
                 None => checked,
                 Some((hasher, keys)) => {
@@ -57,8 +52,8 @@ impl Work {
                         .map_err(|error| Error::bug("could not leave out duplicates").with_source(error))?
                 }
             };
-            writer.write(&kept).await?;
+            lane.write(&kept).await?;
         }
-        Ok(Staged { duplicates, ..Staged::of(writer).await? })
+        Ok(Staged { duplicates, ..lane.finish().await? })
     }
 }

@@ -100,6 +100,12 @@ impl Piece {
         self.places.len()
     }
 
+    /// The name of the partition a message is of.
+    pub(crate) fn source_of(&self, index: usize) -> &str {
+        let number = self.partitions.get(index).and_then(|number| usize::try_from(*number).ok());
+        number.and_then(|number| self.known.get(number)).map_or("", |partition| partition.name.as_str())
+    }
+
     /// The memory the messages take.
     pub(crate) fn bytes(&self) -> usize {
         self.payloads.len() + self.keys.bytes.len() + self.headers.bytes.len() + self.places.len() * OVERHEAD

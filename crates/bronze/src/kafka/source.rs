@@ -10,14 +10,14 @@ use frame::infer::merge;
 use frame::spec::{CsvSpec, Format};
 use futures::future::BoxFuture;
 use lake::{Commit, Lake, Operation, Record, Table};
-use quality::{Gate, Passed, Staged, batch};
+use quality::{Gate, Passage, Passed, Staged, batch};
 use sql::Engine;
 use stage::{Context, Gauge, Progress, Result, Stage, TableName};
 
 use super::batch::Piece;
 use super::columns::{Columns, OF_MESSAGE, data_columns, is_of_message, table_schema};
 use super::feed::{Feed, Gathered};
-use super::ingest::{Decoding, Ingest, Ingesting};
+use super::ingest::{Decoding, Ingesting};
 use super::payload::value_schema;
 use super::schemas::Schemas;
 use super::spec::{KafkaSecrets, KafkaSpec};
@@ -174,16 +174,10 @@ impl KafkaBronze {
         gate: &Gate,
         context: &Context,
     ) -> Result<Staged> {
-        let ingest = Ingest {
-            decoding: decoding.clone(),
-            gate: gate.clone(),
-            staging: table.staging(),
-            partition_by: self.spec.partition_by.clone(),
-            context: context.clone(),
-        };
+        let passage = Passage::new(gate, table, &self.spec.partition_by, context);
         // One small piece needs one worker.
         let threads = if gathered.is_last { self.threads.min(sample.len()).max(1) } else { self.threads };
-        let ingesting = Ingesting::start(&ingest, threads);
+        let ingesting = Ingesting::start(decoding, &passage, threads);
         let mut pieces = sample;
         while !pieces.is_empty() {
             for piece in pieces {
