@@ -1,7 +1,7 @@
 //! Workflows: order, failures, signals and what the history keeps of them.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -95,16 +95,22 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// Signals a run that waits for a server which never answers: the first asks for an end, the second ends it at once.
-fn stopped_twice_while_waiting(name: &str) -> Ended {
+/// A run that waits for a server which takes every request and answers none; it waits as long as the server is kept.
+fn waiting_for_a_silent_server() -> (Project, Child, (TcpListener, TcpStream)) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     silent.set_nonblocking(true).unwrap();
     let project = shop::project(Place::S3);
     project.land("orders/1.json", shop::orders(1..=3));
     let mut command = project.command(&["run", "shop"]);
     command.env("AWS_ENDPOINT_URL", format!("http://{}", silent.local_addr().unwrap()));
-    let mut child = command.spawn().unwrap();
-    let _connection = wait_for("the run to ask the server", || silent.accept().ok());
+    let child = command.spawn().unwrap();
+    let (connection, _) = wait_for("the run to ask the server", || silent.accept().ok());
+    (project, child, (silent, connection))
+}
+
+/// Signals a run that waits for a server which never answers: the first asks for an end, the second ends it at once.
+fn stopped_twice_while_waiting(name: &str) -> Ended {
+    let (project, mut child, _server) = waiting_for_a_silent_server();
     signal(&child, name);
     let mut told = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -134,14 +140,7 @@ fn a_second_request_to_terminate_ends_a_run_at_once_even_while_it_waits_for_a_se
 
 /// Signals a run once while a server which accepts every request never answers.
 fn check_stopped_while_waiting(name: &str, code: i32) {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    silent.set_nonblocking(true).unwrap();
-    let project = shop::project(Place::S3);
-    project.land("orders/1.json", shop::orders(1..=3));
-    let mut command = project.command(&["run", "shop"]);
-    command.env("AWS_ENDPOINT_URL", format!("http://{}", silent.local_addr().unwrap()));
-    let mut child = command.spawn().unwrap();
-    let _connection = wait_for("the run to ask the server", || silent.accept().ok());
+    let (project, mut child, _server) = waiting_for_a_silent_server();
     signal(&child, name);
     // Two seconds, and some for a busy machine.
     let status = ended_within(&mut child, Duration::from_secs(8));

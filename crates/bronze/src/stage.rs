@@ -71,8 +71,9 @@ impl Bronze {
         let landing = self.landing()?;
         let mut table = batch::open(&self.lake, &self.name).await?;
         let Some(reading) = self.find(landing, &table, context).await? else { return Ok(Progress::idle()) };
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context).await?;
         let decoding = self.transform(&reading, &table, context).await?;
+        // Opened after the rows were given their time, so that no row is newer than the time it is checked at.
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
         let ingested = self.validate(&table, &decoding, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
@@ -175,7 +176,8 @@ impl Bronze {
         let files = self.lake.open(&self.name.system("files")).await?;
         let rolled = files.position(&ledger::position_of(table)?).await?.max(0);
         if files.version().is_some() && rolled > 0 {
-            self.read_known(&files, source, &mut known).await?;
+            let table_id = table.id().unwrap_or_default();
+            self.read_known(&files, &table_id, source, &mut known).await?;
         }
         for file in ledger::files_since(table, rolled as u64).await? {
             if file.source == source {
@@ -185,9 +187,15 @@ impl Bronze {
         Ok(known)
     }
 
-    async fn read_known(&self, files: &Table, source: &str, known: &mut HashMap<String, String>) -> Result<()> {
-        let name = self.name.to_string();
-        let equal = [("table", name.as_str()), ("source", source)];
+    async fn read_known(
+        &self,
+        files: &Table,
+        table_id: &str,
+        source: &str,
+        known: &mut HashMap<String, String>,
+    ) -> Result<()> {
+        // A table of the same name that is gone has read these files too; ours has not.
+        let equal = [("table_id", table_id), ("source", source)];
         let columns = ["path", "etag", "version"];
         let batches = sql::select(&self.engine, files.provider().await?, &equal, &columns).await?;
         // A file that changed and was read again stands there once for each time, in any order; the last time counts.

@@ -92,10 +92,10 @@ pub(crate) fn change(situation: &Situation<'_>) -> Change {
 ///
 /// # Errors
 /// Why the whole query has to run.
-pub(crate) fn grown<'a>(spec: &GoldSpec, changed: &'a [TableName]) -> Instead<&'a TableName> {
-    match changed {
+pub(crate) fn grown<T>(spec: &GoldSpec, mut changed: Vec<T>) -> Instead<T> {
+    match (changed.pop(), changed.is_empty()) {
         _ if spec.refresh == Refresh::Full => Err("the spec says refresh = \"full\"".to_owned()),
-        [one] => Ok(one),
+        (Some(one), true) => Ok(one),
         _ => Err("several tables changed".to_owned()),
     }
 }

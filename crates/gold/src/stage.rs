@@ -9,8 +9,7 @@ use futures::StreamExt as _;
 use futures::future::{BoxFuture, try_join_all};
 use lake::{Commit, Lake, Operation, Record, Table, ledger};
 use quality::{Gate, Passage, Passed, Staged, Workers, batch};
-use sql::{Engine, LogicalPlan, RowStream, SessionContext, SqlProblem, TableProvider};
-use xxhash_rust::xxh3::xxh3_128;
+use sql::{Engine, LogicalPlan, RowStream, SessionContext, TableProvider};
 
 use crate::refresh::{Change, Instead, Situation, Technique, change, grown, technique};
 use crate::spec::{GoldSpec, Materialized};
@@ -76,7 +75,7 @@ impl Gold {
         }
         let mut table = batch::open(&self.lake, &self.name).await?;
         let Some(reading) = self.find(&table, context).await? else { return Ok(Progress::idle()) };
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context).await?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
         let query = self.transform(&table, &reading).await?;
         let staged = self.validate(&table, &query, &gate, context).await?;
         let passed = gate.close().await?;
@@ -87,7 +86,7 @@ impl Gold {
     /// What changed since the table was last made, or `None` when nothing did or a table is missing.
     async fn find(&self, table: &Table, context: &Context) -> Result<Option<Reading>> {
         let Some(inputs) = self.inputs(context).await? else { return Ok(None) };
-        let fingerprint = self.fingerprint();
+        let fingerprint = batch::fingerprint(&self.spec, Some(&self.sql))?;
         let situation = Situation {
             reads: &inputs.reads,
             positions: &inputs.positions,
@@ -98,21 +97,23 @@ impl Gold {
         let (grown, reason) = match change(&situation) {
             Change::Nothing => return Ok(None),
             Change::Everything(reason) => (Err(String::new()), reason),
-            Change::Tables(changed, reason) => match grown(&self.spec, &changed) {
-                Ok(name) => match self.new_rows(table, name, &inputs).await? {
-                    // Files were only put together, or every row of a batch was refused.
-                    Ok(new) if new.files == 0 => return Ok(None),
-                    new => (new, reason),
-                },
-                Err(refusal) => (Err(refusal), reason),
-            },
+            Change::Tables(changed, reason) => {
+                let told = changed.iter().map(|name| self.new_rows(table, name, &inputs));
+                let mut told = try_join_all(told).await?;
+                // Files were only put together there, or every row of a batch was refused.
+                told.retain(|new| !matches!(new, Ok(new) if new.files == 0));
+                if told.is_empty() {
+                    return Ok(None);
+                }
+                (grown(&self.spec, told).flatten(), reason)
+            }
         };
         Ok(Some(Reading { inputs, grown, batch: batch::next_number(table), fingerprint, reason }))
     }
 
     /// The tables of the query, opened at the same time; `None` while one of them does not exist.
     async fn inputs(&self, context: &Context) -> Result<Option<Inputs>> {
-        let names = sql::references(&self.sql, self.name.pipeline()).map_err(|problem| self.sql_problem(&problem))?;
+        let names = sql::references(&self.sql, self.name.pipeline()).map_err(|problem| problem.in_table(&self.name))?;
         let opened: Vec<Table> = try_join_all(names.iter().map(|name| self.lake.open(name))).await?;
         let mut inputs = Inputs { opened: BTreeMap::new(), reads: BTreeMap::new(), positions: Checkpoint::new() };
         for (name, table) in names.into_iter().zip(opened) {
@@ -161,18 +162,14 @@ impl Gold {
 
     /// The query, over the new rows alone if that gives the same; nothing is read yet.
     async fn transform(&self, table: &Table, reading: &Reading) -> Result<Query> {
-        let mut tables = Tables::new();
-        for (name, opened) in &reading.inputs.opened {
-            tables.insert(name.clone(), opened.provider().await?);
-        }
         let refusal = match &reading.grown {
             Err(refusal) => refusal.clone(),
-            Ok(new) => match self.over_new_rows(table, new, &tables, &reading.reason).await? {
+            Ok(new) => match self.over_new_rows(table, new, reading).await? {
                 Ok(query) => return Ok(query),
                 Err(refusal) => refusal,
             },
         };
-        let (session, plan) = self.plan(&tables).await?;
+        let (session, plan) = self.plan(&reading.inputs.tables(None).await?).await?;
         let schema = lake::in_flight(&sql::output_schema(&plan));
         let because = if refusal.is_empty() { String::new() } else { format!("; in full, because {refusal}") };
         let reason = format!("{}{because}", reading.reason);
@@ -180,10 +177,8 @@ impl Gold {
     }
 
     /// The query over what is new, or why that would not give the same.
-    async fn over_new_rows(&self, table: &Table, new: &New, tables: &Tables, reason: &str) -> Result<Instead<Query>> {
-        let mut tables = tables.clone();
-        tables.insert(new.table.clone(), new.rows.clone());
-        let (session, plan) = self.plan(&tables).await?;
+    async fn over_new_rows(&self, table: &Table, new: &New, reading: &Reading) -> Result<Instead<Query>> {
+        let (session, plan) = self.plan(&reading.inputs.tables(Some(new)).await?).await?;
         let technique = match sql::growth(&plan, &new.table).and_then(|growth| technique(&self.spec, growth)) {
             Ok(technique) => technique,
             Err(refusal) => return Ok(Err(refusal)),
@@ -202,14 +197,14 @@ impl Gold {
             }
             Technique::Append | Technique::Full => plan,
         };
-        Ok(Ok(Query { plan, session, schema, technique, reason: reason.to_owned() }))
+        Ok(Ok(Query { plan, session, schema, technique, reason: reading.reason.clone() }))
     }
 
     async fn plan(&self, tables: &Tables) -> Result<(SessionContext, LogicalPlan)> {
         let pipeline = self.name.pipeline();
         let session = self.engine.session(pipeline);
         let plan = sql::plan(&session, pipeline, &self.sql, tables).await;
-        Ok((session, plan.map_err(|problem| self.sql_problem(&problem))?))
+        Ok((session, plan.map_err(|problem| problem.in_table(&self.name))?))
     }
 
     /// Runs the query and stages the rows that pass the gate.
@@ -261,18 +256,20 @@ impl Gold {
         tracing::info!(table = %self.name, version, rows, "committed");
         Ok(progress)
     }
+}
 
-    fn fingerprint(&self) -> String {
-        let spec = serde_json::to_string(&self.spec).unwrap_or_default();
-        let text = sql::fingerprint(&self.sql).unwrap_or_default();
-        format!("{:032x}", xxh3_128(format!("{spec}\n{text}").as_bytes()))
-    }
-
-    fn sql_problem(&self, problem: &SqlProblem) -> Error {
-        Error::config(format!(
-            "the SQL of {}, line {}, column {}: {}",
-            self.name, problem.line, problem.column, problem.message
-        ))
+impl Inputs {
+    /// Every table whole, but for the one of which only the new rows are wanted.
+    async fn tables(&self, new: Option<&New>) -> Result<Tables> {
+        let mut tables = Tables::new();
+        for (name, opened) in &self.opened {
+            let rows = match new.filter(|new| new.table == *name) {
+                Some(new) => new.rows.clone(),
+                None => opened.provider().await?,
+            };
+            tables.insert(name.clone(), rows);
+        }
+        Ok(tables)
     }
 }
 

@@ -108,6 +108,10 @@ impl Table {
         let actions = self.build_actions(commit).await?;
         let moved = commit.range.as_ref().map(|range| range.to.clone()).unwrap_or_default();
         commit.record.positions = self.positions().advanced_by(given).advanced_by(&moved);
+        commit.record.has_unknown_positions = self.has_unknown_positions();
+        if let Some((_, earlier)) = &self.record {
+            commit.record.carry_states(earlier, &moved);
+        }
         if let Some((_, earlier)) = self.record.as_ref().filter(|_| !commit.operation.changes_rows()) {
             commit.record.stand_for(earlier);
         }
@@ -360,40 +364,4 @@ fn answer_may_be_lost(error: &DeltaTableError) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use arrow::datatypes::{DataType, Field, Schema};
-    use stage::{Checkpoint, Layer, TableName};
-
-    use super::*;
-    use crate::{Lake, S3Settings};
-
-    fn moving(id: &str, from: i64, to: i64) -> Commit {
-        Commit {
-            operation: Operation::Append,
-            schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])),
-            partition_by: Vec::new(),
-            properties: BTreeMap::default(),
-            add: Vec::new(),
-            remove: Vec::new(),
-            range: Some(OffsetRange { from: Checkpoint::of(id, from), to: Checkpoint::of(id, to) }),
-            record: Record::default(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_lost_race_never_takes_back_the_positions_of_the_winner() {
-        let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::new(folder.path().to_str().unwrap(), &S3Settings::default()).unwrap();
-        let name = TableName::new("p", Layer::Bronze, "t").unwrap();
-        let mut one = lake.open(&name).await.unwrap();
-        one.commit(moving("x", 0, 1)).await.unwrap();
-        one.commit(moving("y", 0, 1)).await.unwrap();
-        let mut other = lake.open(&name).await.unwrap();
-        one.commit(moving("x", 1, 5)).await.unwrap();
-        other.commit(moving("y", 1, 7)).await.unwrap();
-        let positions = lake.open(&name).await.unwrap().positions();
-        assert_eq!((positions.next("x"), positions.next("y")), (5, 7));
-    }
-}
+mod tests;

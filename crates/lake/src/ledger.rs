@@ -34,6 +34,9 @@ pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> 
     let newest = if record.quarantine.is_empty() { record.earlier_quarantine } else { Some(*version) };
     let Some(newest) = newest else { return Ok(()) };
     let position = position_of(table)?;
+    if lake.rolled_to(&position) > newest {
+        return Ok(());
+    }
     let mut quarantine = lake.open(&table.name().quarantine()).await?;
     let done = quarantine.position(&position).await?;
     for version in done.max(0) as u64..=newest {
@@ -60,6 +63,7 @@ pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> 
         };
         commit_once(&mut quarantine, commit, &position, version).await?;
     }
+    lake.note_rolled(position, newest + 1);
     Ok(())
 }
 
@@ -82,7 +86,8 @@ pub async fn roll_system(lake: &Lake, pipeline: &str, tables: &[TableName]) -> R
             let position = position_of(table)?;
             let done = target.position(&position).await?.max(0);
             for version in done as u64..=newest {
-                if let Some(told) = tell(table, version).await? {
+                let Some(actions) = table.actions(version).await? else { continue };
+                if let Some(told) = tell(table, version, &actions).await? {
                     rows.push(&told);
                 }
             }
@@ -102,12 +107,20 @@ pub async fn roll_system(lake: &Lake, pipeline: &str, tables: &[TableName]) -> R
 /// Files that commits of `table` read since version `from`, oldest first.
 ///
 /// # Errors
-/// When the log or a manifest cannot be read.
+/// When the log or a manifest cannot be read. [`stage::Kind::Data`] when the log was cleaned past `from`: what it told of
+/// is not known then, and must not be taken for files that were never read.
 pub async fn files_since(table: &Table, from: u64) -> Result<Vec<IngestedFile>> {
     let Some(newest) = table.version() else { return Ok(Vec::new()) };
     let mut files = Vec::new();
     for version in from..=newest {
-        if let Some(told) = tell(table, version).await? {
+        let Some(actions) = table.actions(version).await? else {
+            return Err(Error::data(format!(
+                "which files {} has read is no longer known: its log was cleaned past version {version}, and {} does not tell of it; bring that table back, or delete both and read all files anew",
+                table.name(),
+                table.name().system("files"),
+            )));
+        };
+        if let Some(told) = tell(table, version, &actions).await? {
             files.extend(told.record.files);
         }
     }
@@ -142,15 +155,16 @@ pub async fn stage_manifest(table: &Table, files: &[IngestedFile]) -> Result<Str
 
 struct Told {
     table: String,
+    /// The identity of the table, which a table created anew under the same name does not share.
+    table_id: String,
     version: u64,
     timestamp: i64,
     record: Record,
 }
 
 /// The record of one commit, with a manifest read in.
-async fn tell(table: &Table, version: u64) -> Result<Option<Told>> {
-    let Some(actions) = table.actions(version).await? else { return Ok(None) };
-    let Some(mut record) = record_of(&actions) else { return Ok(None) };
+async fn tell(table: &Table, version: u64, actions: &[Action]) -> Result<Option<Told>> {
+    let Some(mut record) = record_of(actions) else { return Ok(None) };
     let timestamp = actions.iter().find_map(|action| match action {
         Action::CommitInfo(info) => info.timestamp,
         _ => None,
@@ -165,7 +179,9 @@ async fn tell(table: &Table, version: u64) -> Result<Option<Told>> {
         let bytes = got.bytes().await.map_err(|error| crate::classify_store(&doing, error))?;
         record.files = serde_json::from_slice(&bytes).map_err(|error| Error::data(doing).with_source(error))?;
     }
-    Ok(Some(Told { table: table.name().to_string(), version, timestamp: timestamp.unwrap_or_default(), record }))
+    let table_id = table.id().unwrap_or_default();
+    let timestamp = timestamp.unwrap_or_default();
+    Ok(Some(Told { table: table.name().to_string(), table_id, version, timestamp, record }))
 }
 
 async fn open_all<'a>(lake: &Lake, names: impl Iterator<Item = &'a TableName>) -> Result<Vec<Table>> {
@@ -217,7 +233,7 @@ struct Rows {
 /// Text columns, number columns of each system table; a time `at` ends each.
 fn columns(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match kind {
-        "files" => (&["table", "run", "source", "path", "etag"], &["version", "batch", "size", "rows"]),
+        "files" => (&["table", "table_id", "run", "source", "path", "etag"], &["version", "batch", "size", "rows"]),
         "quality" => (&["table", "run", "rule", "on_fail"], &["version", "batch", "checked", "failed"]),
         _ => (
             &["table", "run", "action", "reason"],
@@ -252,7 +268,7 @@ impl Rows {
         match self.kind {
             "files" => {
                 for file in &record.files {
-                    let texts = [&told.table, &record.run, &file.source, &file.path, &file.etag];
+                    let texts = [&told.table, &told.table_id, &record.run, &file.source, &file.path, &file.etag];
                     self.row(told.timestamp, &texts, &[version, record.batch, file.size as i64, file.rows as i64]);
                 }
             }

@@ -13,12 +13,15 @@ use url::Url;
 
 use crate::storage::{S3Settings, Storage};
 use crate::table::{Seal, Table};
+use crate::writer::Staging;
 
 /// The location of all tables. Cheap to clone; clones share the tables that were opened.
 #[derive(Debug, Clone)]
 pub struct Lake {
     storage: Storage,
     opened: Arc<Mutex<BTreeMap<TableName, Opened>>>,
+    /// The next version of each table whose quarantine was not rolled forward yet, by the position id of the table.
+    rolled: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 /// A table as it was last opened.
@@ -35,7 +38,7 @@ impl Lake {
     /// # Errors
     /// [`stage::Kind::Config`] when the location cannot be understood.
     pub fn new(location: &str, s3: &S3Settings) -> Result<Lake> {
-        Ok(Lake { storage: Storage::open(location, s3)?.of_tables(), opened: Arc::default() })
+        Ok(Lake { storage: Storage::open(location, s3)?.of_tables(), opened: Arc::default(), rolled: Arc::default() })
     }
 
     /// The store that holds the lake, and where in it the lake begins.
@@ -50,7 +53,11 @@ impl Lake {
     pub async fn open(&self, name: &TableName) -> Result<Table> {
         let table = match self.opened_before(name).await? {
             Some(mut table) => {
+                let before = table.version();
                 table.refresh().await?;
+                if table.version() == before {
+                    return Ok(table);
+                }
                 table
             }
             None => Table::open(name.clone(), self.log_store(name)?).await?,
@@ -59,6 +66,23 @@ impl Lake {
             self.keep(Opened { table: table.clone(), commit });
         }
         Ok(table)
+    }
+
+    /// The place where files of a table are staged; the table is not read for that.
+    ///
+    /// # Errors
+    /// Never for a checked name; the error says which name it was.
+    pub fn staging(&self, name: &TableName) -> Result<Staging> {
+        Ok(Staging::new(name, self.log_store(name)?))
+    }
+
+    /// Up to which version, exclusive, this process knows a table's quarantine to be rolled forward.
+    pub(crate) fn rolled_to(&self, position: &str) -> u64 {
+        self.rolled.lock().unwrap_or_else(PoisonError::into_inner).get(position).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn note_rolled(&self, position: String, next: u64) {
+        self.rolled.lock().unwrap_or_else(PoisonError::into_inner).insert(position, next);
     }
 
     /// The table as it was last opened, if its log still is the one that was read then.

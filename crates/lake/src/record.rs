@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use deltalake::kernel::Add;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use stage::Checkpoint;
 
 /// The key of the record in the commit info.
@@ -29,6 +30,12 @@ pub struct Record {
     /// Every position of the table after this commit. The same positions stand in `txn` actions; here they can be read
     /// at once.
     pub positions: Checkpoint,
+    /// Whether positions may be missing above, because the log no longer held the record before this one. The `txn` actions
+    /// have them.
+    pub has_unknown_positions: bool,
+    /// What positions stand for where a number alone does not say it, by position id: a stream of Kinesis counts its batches,
+    /// and its state says where each shard stands. Commits that do not move a position repeat its state.
+    pub states: BTreeMap<String, Value>,
     /// Rows read from upstream.
     pub rows_read: u64,
     /// Rows this commit added.
@@ -54,6 +61,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Takes over the states of positions that this commit does not move.
+    pub(crate) fn carry_states(&mut self, earlier: &Record, moved: &Checkpoint) {
+        let others = earlier.states.iter().filter(|(id, _)| moved.get(id).is_none());
+        self.states.extend(others.map(|(id, state)| (id.clone(), state.clone())));
+    }
+
     /// Takes over what says where the table stands, so that a commit that changed no rows can be the newest one.
     pub(crate) fn stand_for(&mut self, earlier: &Record) {
         self.batch = earlier.batch;

@@ -24,11 +24,16 @@ use stage::{Error, Result};
 
 use crate::table::Table;
 
-/// Some files of one table, as a table of its own. The partition columns stand last.
+/// Some files of one table, as a table of its own.
 #[derive(Debug)]
 struct FileSet {
     store: ObjectStoreUrl,
+    /// The columns as the table has them.
+    schema: SchemaRef,
+    /// The columns as files are read: the partition columns stand last.
     table_schema: TableSchema,
+    /// Where each column of `schema` stands in `table_schema`.
+    places: Vec<usize>,
     files: Vec<PartitionedFile>,
 }
 
@@ -44,11 +49,11 @@ impl Table {
         }
         let is_partition = |field: &FieldRef| partition_by.iter().any(|name| name == field.name());
         let file_fields: Vec<FieldRef> = schema.fields().iter().filter(|field| !is_partition(field)).cloned().collect();
+        let unknown = |name: &String| Arc::new(Field::new(name, DataType::Utf8View, true));
         let partition_fields: Vec<FieldRef> = partition_by
             .iter()
             .map(|name| {
-                let known = schema.fields().iter().find(|field| field.name() == name);
-                known.cloned().unwrap_or_else(|| Arc::new(Field::new(name, DataType::Utf8View, true)))
+                schema.fields().iter().find(|field| field.name() == name).cloned().unwrap_or_else(|| unknown(name))
             })
             .collect();
         let files =
@@ -60,7 +65,15 @@ impl Table {
         let table_schema = TableSchema::builder(Arc::new(Schema::new(file_fields)))
             .with_table_partition_cols(partition_fields)
             .build();
-        Ok(Arc::new(FileSet { store, table_schema, files }))
+        let as_read = table_schema.table_schema();
+        let missing = as_read.fields().iter().filter(|field| schema.field_with_name(field.name()).is_err());
+        let fields: Vec<FieldRef> = schema.fields().iter().chain(missing).cloned().collect();
+        let places: Vec<usize> = fields
+            .iter()
+            .map(|field| as_read.index_of(field.name()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::bug(format!("a column of {} has no place", self.name)).with_source(error))?;
+        Ok(Arc::new(FileSet { store, schema: Arc::new(Schema::new(fields)), table_schema, places, files }))
     }
 
     fn partitioned_file(&self, add: &Add, partition_fields: &[FieldRef]) -> Result<PartitionedFile> {
@@ -71,7 +84,8 @@ impl Table {
             )));
         }
         let values = partition_fields.iter().map(|field| {
-            let text = add.partition_values.get(field.name()).cloned().flatten();
+            // An empty text stands for null, as the protocol has it ("Partition Value Serialization").
+            let text = add.partition_values.get(field.name()).cloned().flatten().filter(|text| !text.is_empty());
             match text {
                 None => ScalarValue::try_from(field.data_type()),
                 Some(text) => ScalarValue::try_from_string(text, field.data_type()),
@@ -101,7 +115,7 @@ impl Table {
 #[async_trait]
 impl TableProvider for FileSet {
     fn schema(&self) -> SchemaRef {
-        self.table_schema.table_schema().clone()
+        self.schema.clone()
     }
 
     fn table_type(&self) -> TableType {
@@ -124,13 +138,17 @@ impl TableProvider for FileSet {
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let mut source = ParquetSource::new(self.table_schema.clone());
         if let Some(filter) = conjunction(filters.to_vec()) {
-            let schema = DFSchema::try_from(self.schema())?;
+            let schema = DFSchema::try_from(self.table_schema.table_schema().clone())?;
             source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }
         let groups = in_groups(&self.files, state.config().target_partitions());
+        let columns = match projection {
+            Some(columns) => columns.iter().filter_map(|column| self.places.get(*column).copied()).collect(),
+            None => self.places.clone(),
+        };
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
             .with_file_groups(groups)
-            .with_projection_indices(projection.cloned())?
+            .with_projection_indices(Some(columns))?
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
@@ -148,4 +166,75 @@ fn in_groups(files: &[PartitionedFile], count: usize) -> Vec<FileGroup> {
         }
     }
     groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use arrow::array::{Int64Array, RecordBatch, StringViewArray};
+    use arrow::util::pretty::pretty_format_batches;
+    use deltalake::datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::{Commit, Lake, Operation, Record, S3Settings};
+
+    fn rows() -> RecordBatch {
+        let field = |name: &str, data_type| Field::new(name, data_type, true);
+        let schema = Schema::new(vec![
+            field("id", DataType::Int64),
+            field("city", DataType::Utf8View),
+            field("amount", DataType::Int64),
+        ]);
+        let cities = StringViewArray::from(vec![Some("Köln"), Some(""), None]);
+        let numbers = |values: [i64; 3]| Arc::new(Int64Array::from(values.to_vec()));
+        RecordBatch::try_new(Arc::new(schema), vec![numbers([1, 2, 3]), Arc::new(cities), numbers([10, 20, 30])])
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn files_read_one_by_one_are_as_the_table_whatever_it_is_partitioned_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::new(folder.path().to_str().unwrap(), &S3Settings::default()).unwrap();
+        let mut table = lake.open(&"shop.silver.orders".parse().unwrap()).await.unwrap();
+        let partition_by = vec!["city".to_owned()];
+        let mut writer = table.staging().writer(rows().schema(), &partition_by);
+        writer.write(&rows()).await.unwrap();
+        let commit = Commit {
+            operation: Operation::Append,
+            schema: rows().schema(),
+            partition_by: partition_by.clone(),
+            properties: BTreeMap::new(),
+            add: writer.close().await.unwrap(),
+            remove: Vec::new(),
+            range: None,
+            record: Record::default(),
+        };
+        table.commit(commit).await.unwrap();
+        let scanned = table.scan(&table.files().await.unwrap(), &table.schema().unwrap(), &partition_by).unwrap();
+        let whole = table.provider().await.unwrap();
+        assert_eq!(scanned.schema().fields().len(), 3);
+        for query in [
+            "SELECT * FROM t ORDER BY id",
+            "SELECT amount FROM t WHERE city IS NULL ORDER BY amount",
+            "SELECT city, id FROM t WHERE amount > 10 ORDER BY id",
+            "WITH renamed(a, b, c) AS (SELECT * FROM t) SELECT c, a, b FROM renamed ORDER BY a",
+            "SELECT count(*) FROM t",
+        ] {
+            let told = async |table: Arc<dyn TableProvider>| {
+                let session = session_over(&lake, table);
+                let rows = session.sql(query).await.unwrap().collect().await.unwrap();
+                pretty_format_batches(&rows).unwrap().to_string()
+            };
+            assert_eq!(told(scanned.clone()).await, told(whole.clone()).await, "{query}");
+        }
+    }
+
+    fn session_over(lake: &Lake, table: Arc<dyn TableProvider>) -> SessionContext {
+        let session = SessionContext::new();
+        let storage = lake.storage();
+        session.runtime_env().register_object_store(&storage.root_url(), storage.root.clone());
+        session.register_table("t", table).unwrap();
+        session
+    }
 }

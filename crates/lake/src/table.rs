@@ -1,5 +1,7 @@
 //! One opened table: its snapshot, its positions, its files.
 
+use std::ops::RangeInclusive;
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -8,7 +10,7 @@ use deltalake::datafusion::catalog::TableProvider;
 use deltalake::kernel::{Add, EagerSnapshot};
 use deltalake::logstore::{LogStoreRef, commit_uri_from_version, get_actions};
 use deltalake::{DeltaTable, kernel::Action};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::{Error as ObjectStoreError, ObjectStoreExt as _};
 use stage::{Checkpoint, Error, Result, TableName};
 use url::Url;
@@ -16,10 +18,10 @@ use url::Url;
 use crate::error::{classify_delta, classify_store};
 use crate::record::{KEY, Record};
 use crate::schema::in_flight;
-use crate::writer::{Staging, TARGET_FILE_SIZE};
+use crate::writer::Staging;
 
-/// How many commits of other programs may lie above our newest one before positions are read from `txn` actions.
-const RECORD_SEARCH_DEPTH: u64 = 256;
+/// Commits that are read at the same time while the newest record is looked for.
+const CONCURRENCY: usize = 16;
 
 /// A table at one version. Positions are read once, at opening, and kept. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub struct Table {
     pub(crate) inner: DeltaTable,
     /// The newest commit that carries a record, with its version.
     pub(crate) record: Option<(u64, Record)>,
+    /// Whether the log was cleaned past the newest record, if there ever was one.
+    is_record_lost: bool,
 }
 
 /// How the file of a commit looks from outside: its size, and when it was written.
@@ -52,7 +56,7 @@ pub struct VersionInfo {
 
 impl Table {
     pub(crate) async fn open(name: TableName, log_store: LogStoreRef) -> Result<Table> {
-        let mut table = Table { name, inner: DeltaTable::new(log_store), record: None };
+        let mut table = Table { name, inner: DeltaTable::new(log_store), record: None, is_record_lost: false };
         table.refresh().await?;
         Ok(table)
     }
@@ -81,7 +85,7 @@ impl Table {
         }
         self.inner.update_incremental(None).await.map_err(|error| self.failed("open", error))?;
         if self.version() != before {
-            self.record = self.newest_record().await?;
+            self.find_record(before).await?;
         }
         Ok(())
     }
@@ -123,15 +127,15 @@ impl Table {
 
     /// The next position of `id`; 0 when it was never read.
     ///
-    /// The newest record answers; when its commit was cleaned from the log, the `txn` actions do.
+    /// The newest record answers; when it does not know all positions, the `txn` actions do.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub async fn position(&self, id: &str) -> Result<i64> {
-        if let Some((_, record)) = &self.record {
-            return Ok(record.positions.next(id));
+        if let Some(next) = self.record.as_ref().and_then(|(_, record)| record.positions.get(id)) {
+            return Ok(next);
         }
-        let Some(state) = self.state() else { return Ok(0) };
+        let Some(state) = self.state().filter(|_| self.has_unknown_positions()) else { return Ok(0) };
         let position = state
             .transaction_version(self.inner.log_store().as_ref(), id)
             .await
@@ -198,7 +202,7 @@ impl Table {
 
     /// The place where files of the table are staged.
     pub fn staging(&self) -> Staging {
-        Staging { table: self.name.to_string(), log_store: self.inner.log_store(), file_size: TARGET_FILE_SIZE }
+        Staging::new(&self.name, self.inner.log_store())
     }
 
     /// The table at this version, for DataFusion.
@@ -238,17 +242,48 @@ impl Table {
         classify_delta(&format!("could not {doing} {}", self.name), error)
     }
 
-    /// Looks for the newest record from the newest commit backwards: commits of other programs carry none.
-    async fn newest_record(&self) -> Result<Option<(u64, Record)>> {
-        let Some(newest) = self.version() else { return Ok(None) };
-        for version in (newest.saturating_sub(RECORD_SEARCH_DEPTH)..=newest).rev() {
-            let Some(actions) = self.actions(version).await? else { return Ok(None) };
-            if let Some(record) = record_of(&actions) {
-                return Ok(Some((version, record)));
+    /// Whether positions may stand in `txn` actions that no record at hand repeats.
+    pub(crate) fn has_unknown_positions(&self) -> bool {
+        self.record.as_ref().map_or(self.is_record_lost, |(_, record)| record.has_unknown_positions)
+    }
+
+    /// Moves to the newest record among the commits after `seen`. Commits of other programs carry none, and there may be any
+    /// number of them.
+    async fn find_record(&mut self, seen: Option<u64>) -> Result<()> {
+        let Some(newest) = self.version() else { return Ok(()) };
+        match self.search(seen.map_or(0, |seen| seen + 1)..=newest).await? {
+            Search::Found(version, record) => self.record = Some((version, *record)),
+            Search::Nothing => {}
+            Search::Lost => {
+                self.record = None;
+                self.is_record_lost = true;
             }
         }
-        Ok(None)
+        Ok(())
     }
+
+    async fn search(&self, versions: RangeInclusive<u64>) -> Result<Search> {
+        // Nearly always the newest commit has one; only a long way back is worth reading several at a time.
+        let (first, newest) = versions.into_inner();
+        let reading = |version| async move { (version, self.actions(version).await) };
+        let older = futures::stream::iter((first..newest).rev()).map(reading).buffered(CONCURRENCY);
+        let mut commits = pin!(futures::stream::once(reading(newest)).chain(older));
+        while let Some((version, actions)) = commits.next().await {
+            let Some(actions) = actions? else { return Ok(Search::Lost) };
+            if let Some(record) = record_of(&actions) {
+                return Ok(Search::Found(version, Box::new(record)));
+            }
+        }
+        Ok(Search::Nothing)
+    }
+}
+
+/// What came of looking for the newest record.
+enum Search {
+    Found(u64, Box<Record>),
+    Nothing,
+    /// The log was cleaned before one was found.
+    Lost,
 }
 
 /// The record among the actions of a commit.

@@ -13,7 +13,7 @@ use deltalake::kernel::Add;
 use deltalake::logstore::LogStoreRef;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use stage::Result;
+use stage::{Result, TableName};
 
 use crate::error::classify_delta;
 
@@ -27,12 +27,16 @@ const INDEXED_COLUMNS: u64 = 32;
 /// Where files of one table are staged. Cheap to clone, so that several tasks can write at the same time.
 #[derive(Debug, Clone)]
 pub struct Staging {
-    pub(crate) table: String,
-    pub(crate) log_store: LogStoreRef,
-    pub(crate) file_size: u64,
+    table: String,
+    log_store: LogStoreRef,
+    file_size: u64,
 }
 
 impl Staging {
+    pub(crate) fn new(table: &TableName, log_store: LogStoreRef) -> Staging {
+        Staging { table: table.to_string(), log_store, file_size: TARGET_FILE_SIZE }
+    }
+
     /// The same place, where files are closed after that many bytes.
     #[must_use]
     pub fn with_file_size(self, bytes: u64) -> Staging {
@@ -114,9 +118,15 @@ impl Writer {
     /// # Errors
     /// When the storage fails.
     pub async fn close(self) -> Result<Vec<Add>> {
-        self.inner
+        let mut files = self
+            .inner
             .close()
             .await
-            .map_err(|error| classify_delta(&format!("could not finish the files of {}", self.table), error))
+            .map_err(|error| classify_delta(&format!("could not finish the files of {}", self.table), error))?;
+        // An empty text in a partition column means null; said so outright, no reader takes it for a text when it prunes.
+        for value in files.iter_mut().flat_map(|file| file.partition_values.values_mut()) {
+            value.take_if(|text| text.is_empty());
+        }
+        Ok(files)
     }
 }

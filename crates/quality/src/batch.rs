@@ -4,7 +4,9 @@
 //! neither can disagree with the rows or with each other.
 
 use lake::{Add, Commit, Lake, Record, RuleOutcome, Table, ledger};
-use stage::{Context, Progress, Result, TableName};
+use serde::Serialize;
+use stage::{Context, Error, Progress, Result, TableName};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::gate::{Passed, on_fail_name};
 use crate::quarantine;
@@ -23,6 +25,16 @@ pub async fn open(lake: &Lake, name: &TableName) -> Result<Table> {
 /// The number of the next batch of a table that counts its own, from 1.
 pub fn next_number(table: &Table) -> i64 {
     table.record().map_or(0, |(_, record)| record.batch) + 1
+}
+
+/// What stands for a spec and its SQL in records: it changes when one of them means something else.
+///
+/// # Errors
+/// [`stage::Kind::Config`] when the SQL cannot be parsed, [`stage::Kind::Bug`] when the spec cannot be written.
+pub fn fingerprint(spec: &impl Serialize, text: Option<&str>) -> Result<String> {
+    let spec = serde_json::to_string(spec).map_err(|error| Error::bug("could not write a spec").with_source(error))?;
+    let text = text.map(sql::fingerprint).transpose()?.unwrap_or_default();
+    Ok(format!("{:032x}", xxh3_128(format!("{spec}\n{text}").as_bytes())))
 }
 
 /// The record of a batch as far as its gate knows: every row that came to the gate was read, and no others were. The stage

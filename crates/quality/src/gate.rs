@@ -75,8 +75,8 @@ impl Gate {
     /// A gate before a batch. Rows that fail are staged in the quarantine table beside the table.
     ///
     /// # Errors
-    /// When the quarantine table cannot be opened.
-    pub async fn open(
+    /// When the place of the quarantine table cannot be told.
+    pub fn open(
         lake: &Lake,
         engine: &sql::Engine,
         table: &TableName,
@@ -91,7 +91,7 @@ impl Gate {
             batch,
             now: context.now(),
         };
-        let quarantine = lake.open(&options.table.quarantine()).await?.staging();
+        let quarantine = lake.staging(&options.table.quarantine())?;
         Ok(Gate {
             options: Arc::new(options),
             engine: engine.clone(),

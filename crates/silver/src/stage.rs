@@ -10,13 +10,12 @@ use futures::future::BoxFuture;
 use lake::{Add, Changes, Commit, Lake, Operation, Record, Table, ledger};
 use quality::{Gate, Passage, Passed, Staged, batch};
 use sql::{Engine, LogicalPlan, SessionContext, TableProvider};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::clean_step::{CleanStep, Seen};
 use crate::keys::{BatchKeys, KeyHasher};
 use crate::merge::Merge;
 use crate::spec::{SilverSpec, WriteSpec};
-use crate::unique::{Unique, rows_of};
+use crate::unique::Unique;
 use crate::work::Work;
 
 /// Columns that tell where a row came from; they are carried to the gate even if the SQL does not select them.
@@ -91,11 +90,11 @@ impl Silver {
         let mut table = batch::open(&self.lake, &self.name).await?;
         let Some(reading) = self.find(&table, context).await? else { return Ok(Progress::idle()) };
         let query = self.transform(&reading).await?;
-        if self.is_unchanged(&table, &reading, &query, context) {
+        if self.is_unchanged(&table, &reading, &query, context)? {
             return Ok(Progress::idle());
         }
-        context.meter.expect(reading.changes.added.iter().map(rows_of).sum());
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context).await?;
+        context.meter.expect(reading.changes.added.iter().filter_map(lake::rows_told).sum());
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
         let files = self.validate(&table, &reading, &query, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
@@ -144,13 +143,14 @@ impl Silver {
     }
 
     /// An overwritten table whose upstream, look-ups and spec are as they were needs no new version.
-    fn is_unchanged(&self, table: &Table, reading: &Reading, query: &Query, context: &Context) -> bool {
+    fn is_unchanged(&self, table: &Table, reading: &Reading, query: &Query, context: &Context) -> Result<bool> {
         if self.spec.write != WriteSpec::Overwrite || context.full_refresh {
-            return false;
+            return Ok(false);
         }
         let same_upstream = reading.changes.next as i64 == reading.from;
-        let Some((_, record)) = table.record() else { return false };
-        same_upstream && record.reads == query.reads && record.fingerprint == Some(self.fingerprint())
+        let Some((_, record)) = table.record() else { return Ok(false) };
+        let fingerprint = batch::fingerprint(&self.spec, self.sql.as_deref())?;
+        Ok(same_upstream && record.reads == query.reads && record.fingerprint == Some(fingerprint))
     }
 
     /// The clean steps and the query over the changed rows; nothing is read yet.
@@ -171,7 +171,7 @@ impl Silver {
         let text = self.sql.as_deref().unwrap_or(&all);
         let plan = sql::plan(&session, self.name.pipeline(), text, &tables)
             .await
-            .map_err(|problem| self.sql_problem(problem))?;
+            .map_err(|problem| problem.in_table(&self.name))?;
         let schema = lake::in_flight(&sql::output_schema(&plan));
         let is_row_wise = sql::needs_other_rows(&plan, &self.from).is_empty();
         let is_hidden = |name: &&str| is_row_wise && schema.field_with_name(name).is_err();
@@ -187,20 +187,13 @@ impl Silver {
         let mut tables: Tables = BTreeMap::from([(self.from.clone(), changed)]);
         let mut reads = BTreeMap::new();
         let Some(text) = &self.sql else { return Ok((tables, reads)) };
-        let names = sql::references(text, self.name.pipeline()).map_err(|problem| self.sql_problem(problem))?;
+        let names = sql::references(text, self.name.pipeline()).map_err(|problem| problem.in_table(&self.name))?;
         for name in names.into_iter().filter(|name| *name != self.from) {
             let table = self.lake.open(&name).await?;
             reads.insert(name.to_string(), table.version().unwrap_or_default());
             tables.insert(name, table.provider().await?);
         }
         Ok((tables, reads))
-    }
-
-    fn sql_problem(&self, problem: sql::SqlProblem) -> Error {
-        Error::config(format!(
-            "the SQL of {}, line {}, column {}: {}",
-            self.name, problem.line, problem.column, problem.message
-        ))
     }
 
     fn clean_problem(&self, problems: &[::stage::Problem]) -> Error {
@@ -307,7 +300,7 @@ impl Silver {
             rows_read,
             rows_dropped,
             reads: query.reads,
-            fingerprint: Some(self.fingerprint()),
+            fingerprint: Some(batch::fingerprint(&self.spec, self.sql.as_deref())?),
             ..batch::record(passed, reading.batch, files.rows, context)
         };
         let range = OffsetRange {
@@ -328,12 +321,6 @@ impl Silver {
         let (version, rows) = (progress.version, progress.rows_written);
         tracing::info!(table = %self.name, version, rows, "committed");
         Ok(progress)
-    }
-
-    fn fingerprint(&self) -> String {
-        let spec = serde_json::to_string(&self.spec).unwrap_or_default();
-        let text = self.sql.as_deref().and_then(|text| sql::fingerprint(text).ok()).unwrap_or_default();
-        format!("{:032x}", xxh3_128(format!("{spec}\n{text}").as_bytes()))
     }
 }
 

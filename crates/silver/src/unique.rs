@@ -78,7 +78,7 @@ impl Unique<'_> {
                 }
             }
             if !is_touched {
-                result.rows += rows_of(&file);
+                result.rows += lake::rows_told(&file).unwrap_or_default();
                 result.added.push(file);
                 continue;
             }
@@ -109,9 +109,4 @@ impl Unique<'_> {
 
 fn filtered(rows: &RecordBatch, keep: &arrow::array::BooleanArray) -> Result<RecordBatch> {
     filter_record_batch(rows, keep).map_err(|error| Error::bug("could not leave out duplicates").with_source(error))
-}
-
-pub(crate) fn rows_of(file: &Add) -> u64 {
-    let stats = file.stats.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
-    stats.and_then(|stats| stats["numRecords"].as_u64()).unwrap_or_default()
 }

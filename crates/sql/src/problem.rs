@@ -10,6 +10,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Location;
+use stage::TableName;
 
 use crate::text;
 
@@ -34,6 +35,12 @@ impl SqlProblem {
 
     pub(crate) fn at(location: Location, message: impl Into<String>) -> Self {
         SqlProblem::new(location.line as usize, location.column as usize, message)
+    }
+
+    /// The problem as the error of the table whose SQL it is.
+    pub fn in_table(&self, table: &TableName) -> stage::Error {
+        let SqlProblem { line, column, message, .. } = self;
+        stage::Error::config(format!("the SQL of {table}, line {line}, column {column}: {message}"))
     }
 
     /// Adds the nearest of `known` to the message, if one is near enough to have been meant.

@@ -73,8 +73,9 @@ impl KafkaBronze {
             return Ok(Progress::idle());
         }
         let number = batch::next_number(&table);
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context).await?;
         let decoding = self.transform(&sample, &table, number, context).await?;
+        // Opened after the rows were given their time, so that no row is newer than the time it is checked at.
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context)?;
         let staged = self.validate(&mut feed, &mut gathered, sample, &table, &decoding, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;

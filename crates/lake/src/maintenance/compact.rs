@@ -22,6 +22,7 @@ use crate::commit::{Commit, Operation};
 use crate::error::classify_delta;
 use crate::open::Lake;
 use crate::record::Record;
+use crate::statistics::rows_told;
 use crate::table::Table;
 
 /// Bytes that are replaced by one commit: few enough that little is lost when another writer is faster.
@@ -254,10 +255,4 @@ fn expect_all_rows(table: &Table, bundle: &Bundle, written: &[Add], rows: u64) -
         )));
     }
     Ok(())
-}
-
-/// How many rows the statistics of a file tell; `None` when it has none.
-fn rows_told(file: &Add) -> Option<u64> {
-    let stats: serde_json::Value = serde_json::from_str(file.stats.as_deref()?).ok()?;
-    stats.get("numRecords")?.as_u64()
 }
