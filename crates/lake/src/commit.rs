@@ -115,6 +115,10 @@ impl Table {
         if let Some((_, earlier)) = self.record.as_ref().filter(|_| !commit.operation.changes_rows()) {
             commit.record.stand_for(earlier);
         }
+        // Where all rows are replaced, event times begin anew.
+        if let Some((_, earlier)) = self.record.as_ref().filter(|_| commit.operation != Operation::Overwrite) {
+            commit.record.advance_watermarks(earlier);
+        }
         commit.record.earlier_quarantine = self.earlier_quarantine();
         let record = serde_json::to_value(&commit.record)
             .map_err(|error| Error::bug("could not write the record of a commit").with_source(error))?;

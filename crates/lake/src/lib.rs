@@ -16,6 +16,7 @@ mod changes;
 mod commit;
 mod error;
 pub mod ledger;
+mod local_log;
 pub mod maintenance;
 mod open;
 mod record;

@@ -58,6 +58,11 @@ pub struct Record {
     pub reads: BTreeMap<String, u64>,
     /// A fingerprint of the spec and SQL that made these rows.
     pub fingerprint: Option<String>,
+    /// The greatest event time so far of each source that has a watermark, in microseconds since 1970. A source is the
+    /// position id of the upstream table, with `/<partition>` behind it where each partition has its own. The watermark
+    /// itself is the delay of the spec before this.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub watermarks: BTreeMap<String, i64>,
 }
 
 impl Record {
@@ -72,6 +77,14 @@ impl Record {
         self.batch = earlier.batch;
         self.reads = earlier.reads.clone();
         self.fingerprint = earlier.fingerprint.clone();
+    }
+
+    /// Takes over event times that are greater than those known here, or not known here, so that none is ever taken back.
+    pub(crate) fn advance_watermarks(&mut self, earlier: &Record) {
+        for (source, time) in &earlier.watermarks {
+            let known = self.watermarks.entry(source.clone()).or_insert(*time);
+            *known = (*known).max(*time);
+        }
     }
 }
 

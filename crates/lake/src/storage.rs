@@ -16,6 +16,7 @@ use stage::{Error, Result, Secret};
 use url::Url;
 
 use crate::error::classify_store;
+use crate::local_log::LocalLog;
 use crate::telling::{About, Telling};
 
 /// What S3 needs to be told where the AWS variables do not say it.
@@ -96,7 +97,7 @@ fn open_local(location: &str) -> Result<Storage> {
         .map_err(|()| Error::config(format!("cannot use `{location}` as a folder")))?;
     let prefix = Path::from_url_path(url.path())
         .map_err(|error| Error::config(format!("cannot use `{location}` as a folder")).with_source(error))?;
-    Ok(Storage { url, root: Arc::new(LocalFileSystem::new()), prefix })
+    Ok(Storage { url, root: LocalLog::on(LocalFileSystem::new()), prefix })
 }
 
 fn open_s3(rest: &str, s3: &S3Settings) -> Result<Storage> {

@@ -82,3 +82,28 @@ async fn positions_outlive_a_log_that_another_program_cleaned() {
         assert_eq!((table.position("x").await.unwrap(), table.position(id).await.unwrap()), (5, next));
     }
 }
+
+fn told(watermarks: &[(&str, i64)]) -> Record {
+    let watermarks = watermarks.iter().map(|(source, time)| ((*source).to_owned(), *time)).collect();
+    Record { watermarks, ..Record::default() }
+}
+
+#[tokio::test]
+async fn event_times_are_only_taken_back_when_all_rows_are_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::new(folder.path().to_str().unwrap(), &S3Settings::default()).unwrap();
+    let name = TableName::new("p", Layer::Silver, "t").unwrap();
+    let mut one = lake.open(&name).await.unwrap();
+    one.commit(Commit { record: told(&[("a", 5), ("b", 5)]), ..moving("x", 0, 1) }).await.unwrap();
+    let mut slow = lake.open(&name).await.unwrap();
+    one.commit(Commit { record: told(&[("a", 9)]), ..moving("x", 1, 2) }).await.unwrap();
+    slow.commit(Commit { record: told(&[("a", 7), ("c", 1)]), ..moving("y", 0, 1) }).await.unwrap();
+    one.refresh().await.unwrap();
+    let optimize = Operation::Optimize { target_file_size: 1 };
+    one.commit(Commit { operation: optimize, range: None, ..moving("x", 0, 0) }).await.unwrap();
+    let held = lake.open(&name).await.unwrap().record().unwrap().1.watermarks.clone();
+    assert_eq!(held, told(&[("a", 9), ("b", 5), ("c", 1)]).watermarks);
+    let anew = Commit { operation: Operation::Overwrite, record: told(&[("a", 2)]), ..moving("x", 2, 3) };
+    one.commit(anew).await.unwrap();
+    assert_eq!(one.record().unwrap().1.watermarks, told(&[("a", 2)]).watermarks);
+}
