@@ -66,11 +66,12 @@ enum Fault {
     Truncated,
 }
 
-struct Generator {
-    seed: u64,
-    products: Vec<Product>,
-    visits: Visits,
-    fates: Fates,
+/// Makes everything that does not depend on where it is written.
+pub(crate) struct Generator {
+    pub(crate) seed: u64,
+    pub(crate) products: Vec<Product>,
+    pub(crate) visits: Visits,
+    pub(crate) fates: Fates,
 }
 
 /// Writes `landing/behavior/customers` (CSV), `landing/behavior/products` (a JSON array) and `landing/behavior/events`
@@ -132,7 +133,15 @@ impl Generator {
         Ok(Generator { seed: options.seed, products, visits, fates })
     }
 
-    fn write_event(&self, line: &mut Vec<u8>, event: &Event, block: &[Event], summary: &mut Summary) {
+    /// Appends the line that is sent in the place of `event` and counts it. Returns what it tells of: `event`, or one of
+    /// `block` that is repeated.
+    pub(crate) fn write_event<'a>(
+        &self,
+        line: &mut Vec<u8>,
+        event: &'a Event,
+        block: &'a [Event],
+        summary: &mut Summary,
+    ) -> &'a Event {
         let block_start = event.index / BLOCK * BLOCK;
         let fate = self.fates.of(event.index, block_start);
         summary.count(fate);
@@ -151,6 +160,7 @@ impl Generator {
             summary.truncated += 1;
         }
         line.push(b'\n');
+        sent
     }
 
     fn push_event(&self, line: &mut Vec<u8>, event: &Event, fault: Option<Fault>) {

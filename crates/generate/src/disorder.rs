@@ -8,6 +8,8 @@ use crate::clock::{HOUR, Timeline};
 
 /// How far back a row may lie that is sent again.
 const REACH: u64 = 40;
+/// How late a row may be at most.
+const LATEST: i64 = 72 * HOUR;
 
 /// The shares of rows that are not as they should be, each from 0 to 1. A row has at most one fault.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -71,12 +73,18 @@ pub(crate) enum Fate {
 pub(crate) struct Fates {
     seed: u64,
     disorder: Disorder,
-    timeline: Timeline,
+    /// When rows happen; `None` where time began long before the first of them.
+    timeline: Option<Timeline>,
 }
 
 impl Fates {
     pub(crate) fn new(seed: u64, disorder: Disorder, timeline: Timeline) -> Self {
-        Fates { seed, disorder, timeline }
+        Fates { seed, disorder, timeline: Some(timeline) }
+    }
+
+    /// Fates of rows before which there was time enough for any of them to be late.
+    pub(crate) fn of_live(seed: u64, disorder: Disorder) -> Self {
+        Fates { seed, disorder, timeline: None }
     }
 
     /// The fate of row `index`. A duplicate repeats no row before `earliest`; where there is none to repeat, the row is plain.
@@ -100,8 +108,8 @@ impl Fates {
 
     /// A late row's delay: at most half of the time that has passed, so that no row lies before the first day.
     fn late(&self, index: u64, dice: &mut Dice) -> Fate {
-        let passed = self.timeline.at(index) - self.timeline.after(0.0);
-        let longest = (passed / 2).min(72 * HOUR);
+        let passed = self.timeline.as_ref().map(|timeline| timeline.at(index) - timeline.after(0.0));
+        let longest = passed.map_or(LATEST, |passed| (passed / 2).min(LATEST));
         if longest <= HOUR {
             return Fate::Plain;
         }

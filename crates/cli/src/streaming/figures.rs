@@ -1,40 +1,56 @@
 //! How a stream goes, in the few figures that a line has room for.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use workflow::stream::{TableState, TableStatus};
 
+use super::delays::Typical;
 use crate::output::{counted, thousands};
 
-/// Rows that entered a stream between two looks at it.
+/// How far back the pace looks: over several batches, so that it does not jump with each of them.
+const PACE_OVER: Duration = Duration::from_secs(5);
+
+/// Rows that entered a stream lately.
 pub(crate) struct Pace {
-    rows: u64,
-    per_second: f64,
+    /// How many rows there were at each look; of those older than the span, the newest alone.
+    looks: VecDeque<(Instant, u64)>,
 }
 
 impl Pace {
-    /// Before the first look.
+    /// Before anything entered.
     pub(crate) fn new() -> Pace {
-        Pace { rows: 0, per_second: 0.0 }
+        Pace { looks: VecDeque::from([(Instant::now(), 0)]) }
     }
 
-    /// Looks again, that long after the last look.
-    pub(crate) fn look(&mut self, tables: &[TableStatus], after: Duration) {
-        let rows = tables.iter().filter(|table| table.is_entry).map(|table| table.progress.rows_read).sum();
-        self.per_second = self.rows.abs_diff(rows) as f64 / after.as_secs_f64().max(0.001);
-        self.rows = rows;
+    /// Looks again.
+    pub(crate) fn look(&mut self, tables: &[TableStatus]) {
+        self.note(tables.iter().filter(|table| table.is_entry).map(|table| table.progress.rows_read).sum());
+    }
+
+    fn note(&mut self, rows: u64) {
+        self.looks.push_back((Instant::now(), rows));
+        while self.looks.get(1).is_some_and(|(at, _)| at.elapsed() >= PACE_OVER) {
+            self.looks.pop_front();
+        }
+    }
+
+    fn per_second(&self) -> u64 {
+        let (Some((from, before)), Some((to, rows))) = (self.looks.front(), self.looks.back()) else { return 0 };
+        (rows.abs_diff(*before) as f64 / (*to - *from).as_secs_f64().max(0.001)).round() as u64
     }
 }
 
-/// The stream as a whole: rows a second, lag, delay, and how many tables are in which state.
-pub(crate) fn headline(tables: &[TableStatus], pace: &Pace) -> String {
-    let mut parts = vec![format!("{} rows/s", thousands(pace.per_second.round() as u64))];
+/// The stream as a whole: rows a second, lag, delay from end to end, and how many tables are in which state.
+pub(crate) fn headline(tables: &[TableStatus], pace: &Pace, delay: Option<Typical>) -> String {
+    let mut parts = vec![format!("{} rows/s", thousands(pace.per_second()))];
     if let Some(lag) = tables.iter().filter_map(TableStatus::total_lag).reduce(|sum, lag| sum + lag) {
         parts.push(format!("lag {}", thousands(lag)));
     }
-    if let Some(delay) = tables.iter().filter_map(|table| table.delay_seconds).reduce(f64::max) {
-        parts.push(format!("delay {}", seconds(delay)));
+    if let Some(Typical { p50, p99 }) = delay {
+        parts.push(format!("delay {} (p50) {} (p99)", seconds(p50), seconds(p99)));
     }
     for state in TableState::ALL {
         match tables.iter().filter(|table| table.state == state).count() {
@@ -70,6 +86,21 @@ pub(crate) fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pace_is_that_of_the_last_seconds() {
+        let mut pace = Pace::new();
+        for second in 1..=20 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            pace.note(if second < 10 { 100 * second } else { 900 });
+            let expected = match second {
+                ..10 => 100,
+                10..15 => 20 * (14 - second),
+                _ => 0,
+            };
+            assert_eq!(pace.per_second(), expected, "after {second} s");
+        }
+    }
 
     #[test]
     fn a_time_span_has_the_unit_that_fits_it() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use workflow::stream::{StreamStatus, TableState, TableStatus};
+use workflow::stream::{Histogram, StreamStatus, TableState, TableStatus};
 
 use crate::memory::resident_bytes;
 
@@ -44,18 +44,10 @@ impl Page<'_> {
     }
 
     fn commits(&mut self) {
-        let name = "medallion_commit_seconds";
-        self.family(name, "histogram", "Seconds from the start of a batch to its commit");
-        for status in self.tables {
-            let (table, histogram) = (status.table.to_string(), &status.commit_seconds);
-            let bucket = format!("{name}_bucket");
-            for (bound, count) in histogram.cumulative() {
-                self.sample(&bucket, &[("table", &table), ("le", &bound.to_string())], count);
-            }
-            self.sample(&bucket, &[("table", &table), ("le", "+Inf")], histogram.count());
-            self.sample(&format!("{name}_sum"), &[("table", &table)], histogram.sum());
-            self.sample(&format!("{name}_count"), &[("table", &table)], histogram.count());
-        }
+        let seconds = "Seconds from the start of a batch to its commit";
+        self.histogram("medallion_commit_seconds", seconds, |table| &table.commit_seconds);
+        let delays = "Seconds from the newest event of a batch to the commit that brought it";
+        self.histogram("medallion_end_to_end_seconds", delays, |table| &table.end_to_end_seconds);
         self.gauge("medallion_last_commit_timestamp_seconds", "When the last batch was committed", |table| {
             table.last_commit.map(|commit| commit.at.timestamp_millis() as f64 / 1000.0)
         });
@@ -109,6 +101,21 @@ impl Page<'_> {
             if let Some(value) = value(table) {
                 self.sample(name, &[("table", &table.table.to_string())], value);
             }
+        }
+    }
+
+    /// Buckets are cumulative: each counts what the smaller ones count too.
+    fn histogram(&mut self, name: &str, help: &str, value: impl Fn(&TableStatus) -> &Histogram) {
+        self.family(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        for status in self.tables {
+            let (table, histogram) = (status.table.to_string(), value(status));
+            for (bound, count) in histogram.cumulative() {
+                self.sample(&bucket, &[("table", &table), ("le", &bound.to_string())], count);
+            }
+            self.sample(&bucket, &[("table", &table), ("le", "+Inf")], histogram.count());
+            self.sample(&format!("{name}_sum"), &[("table", &table)], histogram.sum());
+            self.sample(&format!("{name}_count"), &[("table", &table)], histogram.count());
         }
     }
 

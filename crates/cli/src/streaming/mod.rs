@@ -3,6 +3,7 @@
 //!
 //! All of it reads [`workflow::stream::StreamStatus`] or is told of events; nothing here holds up the tables.
 
+mod delays;
 pub(crate) mod display;
 pub(crate) mod figures;
 mod metrics;

@@ -13,8 +13,8 @@ use crate::workbench::Workbench;
 
 /// The least time from one roll to the next.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How long the last roll may take.
-const LAST: Duration = Duration::from_secs(10);
+/// How long the last roll may take; a supervisor that stopped the stream does not wait longer.
+const LAST: Duration = Duration::from_secs(5);
 
 /// The system tables behind a stream.
 pub(crate) struct SystemTables<'a> {
