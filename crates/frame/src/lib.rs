@@ -2,6 +2,7 @@
 //!
 //! - [`spec`] is how users write it, [`types`] the types of columns.
 //! - [`decode`] turns files into Arrow batches, [`infer`] finds a schema in their first rows.
+//! - [`TimeSpan`] is a time span as users write it.
 //! - [`clean`] does declared row work; [`bridge`] takes single columns to Polars and back without copying.
 
 pub mod bridge;
@@ -10,3 +11,7 @@ pub mod decode;
 pub mod infer;
 pub mod spec;
 pub mod types;
+
+mod time_span;
+
+pub use time_span::TimeSpan;

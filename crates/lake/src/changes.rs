@@ -17,8 +17,19 @@ pub struct Changes {
     pub next: u64,
     /// The first version in the range that removed rows, if any did. Its added files repeat rows of older ones.
     pub rewritten: Option<u64>,
+    /// Files whose rows other files hold now, commit by commit.
+    pub moved: Vec<Moved>,
     /// Whether the columns, the partitioning or the properties changed in the range.
     pub is_reshaped: bool,
+}
+
+/// Rows that one commit moved from some files to others, such as a compaction.
+#[derive(Debug, Default)]
+pub struct Moved {
+    /// Paths of the files they were in.
+    pub from: Vec<String>,
+    /// Paths of the files they are in.
+    pub to: Vec<String>,
 }
 
 impl Table {
@@ -54,15 +65,21 @@ impl Table {
                 self.name
             )));
         };
+        let mut moved = Moved::default();
         for action in actions {
             match action {
                 Action::Add(add) if add.data_change => changes.added.push(add),
+                Action::Add(add) => moved.to.push(add.path),
                 Action::Remove(remove) if remove.data_change => {
                     changes.rewritten.get_or_insert(version);
                 }
+                Action::Remove(remove) => moved.from.push(remove.path),
                 Action::Metadata(_) => changes.is_reshaped = true,
                 _ => {}
             }
+        }
+        if !moved.from.is_empty() {
+            changes.moved.push(moved);
         }
         Ok(())
     }

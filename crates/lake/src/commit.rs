@@ -120,6 +120,7 @@ impl Table {
             commit.record.advance_watermarks(earlier);
         }
         commit.record.earlier_quarantine = self.earlier_quarantine();
+        commit.record.replaces_quarantine = commit.operation == Operation::Overwrite;
         let record = serde_json::to_value(&commit.record)
             .map_err(|error| Error::bug("could not write the record of a commit").with_source(error))?;
         let transactions = moved.iter().map(|(id, next)| Transaction::new(id, next)).collect();
@@ -217,7 +218,7 @@ impl Table {
 
     fn earlier_quarantine(&self) -> Option<u64> {
         self.record.as_ref().and_then(|(version, record)| {
-            if record.quarantine.is_empty() { record.earlier_quarantine } else { Some(*version) }
+            if record.tells_quarantine() { Some(*version) } else { record.earlier_quarantine }
         })
     }
 

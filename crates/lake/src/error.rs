@@ -58,8 +58,10 @@ pub fn classify_parquet(doing: &str, error: impl StdError + Send + Sync + 'stati
 /// The error with the kind and words that it got where the request failed; what libraries wrapped around them is left out.
 fn our_own(doing: &str, error: &(dyn StdError + 'static)) -> Option<Error> {
     let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
-    let ours = causes.find_map(|cause| cause.downcast_ref::<Error>())?;
-    Some(Error::new(ours.kind(), format!("{doing}: {}", ours.chain())))
+    let told = |ours: &Error| Error::new(ours.kind(), format!("{doing}: {}", ours.chain()));
+    let ours = causes.find_map(|cause| cause.downcast_ref::<Error>()).map(told);
+    // Readers of Parquet keep the words, but not the error.
+    ours.or_else(|| Error::within(&error.to_string()).as_ref().map(told))
 }
 
 fn build(kind: Kind, doing: &str, remedy: Option<&str>, source: impl StdError + Send + Sync + 'static) -> Error {
@@ -72,7 +74,7 @@ fn build(kind: Kind, doing: &str, remedy: Option<&str>, source: impl StdError + 
 
 /// Looks through the whole chain of causes for one that lies outside the data: a full disk, missing rights, a server
 /// that refuses us or does not answer. Libraries wrap these in many ways, so text is the last resort.
-fn outside_cause(error: &(dyn StdError + 'static)) -> Option<(Kind, &'static str)> {
+pub(crate) fn outside_cause(error: &(dyn StdError + 'static)) -> Option<(Kind, &'static str)> {
     let mut next = Some(error);
     let mut text = String::new();
     while let Some(cause) = next {

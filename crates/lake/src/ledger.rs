@@ -25,13 +25,14 @@ const SILENT_VERSIONS: i64 = 100;
 /// The folder below a table in which long lists are staged; readers of Delta ignore names that start with `_`.
 pub(crate) const MANIFEST_FOLDER: &str = "_medallion";
 
-/// Commits to the quarantine table what commits of `table` staged there and what is not there yet.
+/// Commits to the quarantine table what commits of `table` staged there and what is not there yet. Where a commit checked
+/// all rows anew, what it refused takes the place of what was refused before.
 ///
 /// # Errors
 /// When the storage fails; the next start finishes it then.
 pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> Result<()> {
     let Some((version, record)) = table.record() else { return Ok(()) };
-    let newest = if record.quarantine.is_empty() { record.earlier_quarantine } else { Some(*version) };
+    let newest = if record.tells_quarantine() { Some(*version) } else { record.earlier_quarantine };
     let Some(newest) = newest else { return Ok(()) };
     let position = position_of(table)?;
     if lake.rolled_to(&position) > newest {
@@ -41,10 +42,10 @@ pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> 
     let done = quarantine.position(&position).await?;
     for version in done.max(0) as u64..=newest {
         let Some(actions) = table.actions(version).await? else { continue };
-        let Some(record) = record_of(&actions).filter(|record| !record.quarantine.is_empty()) else { continue };
+        let Some(record) = record_of(&actions).filter(Record::tells_quarantine) else { continue };
         let from = quarantine.position(&position).await?;
         let commit = Commit {
-            operation: Operation::Append,
+            operation: if record.replaces_quarantine { Operation::Overwrite } else { Operation::Append },
             schema: schema.clone(),
             partition_by: Vec::new(),
             properties: Default::default(),

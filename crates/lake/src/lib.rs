@@ -29,7 +29,7 @@ mod table;
 mod telling;
 mod writer;
 
-pub use changes::Changes;
+pub use changes::{Changes, Moved};
 pub use commit::{Commit, Operation};
 pub use deltalake::kernel::Add;
 pub use error::{classify_delta, classify_parquet, classify_store};

@@ -52,8 +52,10 @@ pub struct Record {
     pub manifest: Option<String>,
     /// Quarantine files staged beside the table, to be committed there.
     pub quarantine: Vec<Add>,
-    /// The newest version before this one that staged quarantine files.
+    /// The newest version before this one of which the quarantine table has to know.
     pub earlier_quarantine: Option<u64>,
+    /// Whether all rows were checked anew, so that what was refused before is refused again or not any more.
+    pub replaces_quarantine: bool,
     /// The versions of other tables that were read.
     pub reads: BTreeMap<String, u64>,
     /// A fingerprint of the spec and SQL that made these rows.
@@ -66,6 +68,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether the quarantine table has to know of this commit.
+    pub(crate) fn tells_quarantine(&self) -> bool {
+        !self.quarantine.is_empty() || (self.replaces_quarantine && self.earlier_quarantine.is_some())
+    }
+
     /// Takes over the states of positions that this commit does not move.
     pub(crate) fn carry_states(&mut self, earlier: &Record, moved: &Checkpoint) {
         let others = earlier.states.iter().filter(|(id, _)| moved.get(id).is_none());

@@ -14,10 +14,12 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, Error as StoreError, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
-use stage::{Error, Layer, TableName};
+use stage::{Error, Kind, Layer, TableName};
+
+use crate::error::outside_cause;
 
 /// A store, and what is known of it.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Telling {
 impl About {
     fn told(&self, error: StoreError) -> StoreError {
         let ours = match self {
-            About::Bucket(bucket) => refused(bucket, &error),
+            About::Bucket(bucket) => refused(bucket, &error).or_else(|| unanswered(bucket, &error)),
             About::Lake(folder) => lost_file(folder, &error),
         };
         match ours {
@@ -83,6 +85,21 @@ fn refused(bucket: &str, error: &StoreError) -> Option<Error> {
         return None;
     };
     Some(Error::config(format!("{bucket} {why}")))
+}
+
+/// The error of a request that got no answer, or none that helps, however often the client tried. It may pass; libraries
+/// would take it for a broken file otherwise.
+fn unanswered(bucket: &str, error: &StoreError) -> Option<Error> {
+    let StoreError::Generic { source, .. } = error else { return None };
+    let why = match outside_cause(error) {
+        Some((Kind::Unavailable, why)) => why,
+        Some(_) => return None,
+        None => "a request failed",
+    };
+    let text = source.to_string();
+    // What servers send along says no more than the status.
+    let told = text.split_once(": <?xml").map_or(text.as_str(), |(told, _)| told).replace('\n', " ");
+    Some(Error::unavailable(format!("{bucket}: {why}: {told}")))
 }
 
 /// The error of a table whose data file is not there. Files of the log are looked for to see whether they exist.
@@ -135,7 +152,13 @@ impl ObjectStore for Telling {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await.map_err(|error| self.about.told(error))
+        let mut result = self.inner.get_opts(location, options).await.map_err(|error| self.about.told(error))?;
+        if let GetResultPayload::Stream(bytes) = result.payload {
+            let about = self.about.clone();
+            let told = bytes.map(move |bytes| bytes.map_err(|error| about.told(error)));
+            result.payload = GetResultPayload::Stream(told.boxed());
+        }
+        Ok(result)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -174,7 +197,6 @@ impl ObjectStore for Telling {
 mod tests {
     use object_store::ObjectStoreExt as _;
     use object_store::memory::InMemory;
-    use stage::Kind;
 
     use super::*;
 
@@ -221,6 +243,25 @@ mod tests {
         assert_eq!(found.kind(), Kind::Config);
         assert!(found.message().starts_with("bucket `b` cannot be used: "), "{}", found.message());
         assert!(Error::within("Generic S3 error: timed out").is_none());
+    }
+
+    #[test]
+    fn a_request_that_was_not_answered_may_be_tried_again_wherever_it_failed() {
+        let failed = |text: &str| StoreError::Generic { store: "S3", source: text.to_owned().into() };
+        let busy =
+            failed("Error performing PUT k, after 4 retries: 503 Service Unavailable: <?xml v?>\n<Error>busy</Error>");
+        let told = About::Bucket("bucket `b`".to_owned()).told(busy);
+        let in_words = Error::within(&format!("Parquet error: {told}")).unwrap();
+        let wrapped = parquet::errors::ParquetError::External(Box::new(told));
+        let in_chain = crate::classify_delta("could not finish the files of t", wrapped.into());
+        assert_eq!((in_words.kind(), in_chain.kind()), (Kind::Unavailable, Kind::Unavailable));
+        assert_eq!(
+            in_chain.chain(),
+            "could not finish the files of t: bucket `b`: a request failed: Error performing PUT k, after 4 retries: 503 \
+             Service Unavailable"
+        );
+        assert!(unanswered("bucket `b`", &failed("GET http://169.254.169.254/latest")).is_none(), "no credentials");
+        assert!(unanswered("bucket `b`", &answer("no such key")).is_none());
     }
 
     #[tokio::test]

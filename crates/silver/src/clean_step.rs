@@ -1,4 +1,5 @@
-//! The declared clean steps as a step inside the query, and the rows whose casts lost a value.
+//! What is done to each row before the SQL: late rows are taken out, then the declared clean steps are done, and rows whose
+//! casts lose a value are taken out too.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,24 +9,28 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
-use frame::clean::{Cleaner, LossyCast};
+use frame::clean::Cleaner;
 use quality::spec::OnFail;
 use quality::{Gate, RuleCount, Violation};
 use sql::{RowFunction, RowStep};
+use tokio::sync::Notify;
 
-/// Rows that were taken out because a cast lost a value, waiting to be staged.
+use crate::watermark::{LATE_RULE, Lateness};
+
+/// Rows that were taken out, as they came in, waiting to be staged.
 #[derive(Debug)]
-struct Lost {
+pub(crate) struct TakenOut {
     rows: RecordBatch,
     violations: Vec<Violation>,
     counts: Vec<RuleCount>,
 }
 
-/// What the clean steps have seen. Shared by all partitions of the query.
+/// What came in and what was taken out. Shared by all partitions of the query.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     rows: AtomicU64,
-    lost: Mutex<Vec<Lost>>,
+    taken_out: Mutex<Vec<TakenOut>>,
+    is_waiting: Notify,
 }
 
 impl Seen {
@@ -34,28 +39,34 @@ impl Seen {
         self.rows.load(Ordering::Relaxed)
     }
 
+    /// Ends when rows were taken out that wait to be staged.
+    pub(crate) async fn waits(&self) {
+        self.is_waiting.notified().await;
+    }
+
     /// Stages the rows that were taken out since the last call.
     pub(crate) async fn put_aside(&self, gate: &Gate) -> Result<()> {
-        let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
-        for lost in lost {
-            gate.put_aside(&lost.rows, &lost.violations, &lost.counts).await?;
+        let waiting = std::mem::take(&mut *self.taken_out.lock().unwrap_or_else(PoisonError::into_inner));
+        for taken in waiting {
+            taken.put_aside(gate).await?;
         }
         Ok(())
+    }
+
+    fn push(&self, taken: TakenOut) {
+        self.taken_out.lock().unwrap_or_else(PoisonError::into_inner).push(taken);
+        self.is_waiting.notify_one();
     }
 }
 
 /// The clean steps of one batch.
 pub(crate) struct CleanStep {
-    cleaner: Cleaner,
+    pub(crate) cleaner: Cleaner,
     /// Columns that say where a row came from; always read, so that a row put aside keeps its origin.
-    origin: Vec<String>,
-    seen: Arc<Seen>,
-}
-
-impl CleanStep {
-    pub(crate) fn new(cleaner: Cleaner, origin: Vec<String>, seen: Arc<Seen>) -> CleanStep {
-        CleanStep { cleaner, origin, seen }
-    }
+    pub(crate) origin: Vec<String>,
+    /// Which rows are late, where the table has a watermark.
+    pub(crate) lateness: Option<Arc<Lateness>>,
+    pub(crate) seen: Arc<Seen>,
 }
 
 impl RowStep for CleanStep {
@@ -65,23 +76,29 @@ impl RowStep for CleanStep {
 
     fn narrowed(&self, wanted: &[&str]) -> (Vec<String>, RowFunction) {
         let cleaner = self.cleaner.narrowed(wanted);
-        let mut reads: Vec<String> = self.cleaner.columns_read(wanted).into_iter().map(str::to_owned).collect();
-        for column in &self.origin {
-            if !reads.contains(column) {
-                reads.push(column.clone());
+        let lateness = self.lateness.clone();
+        let mut reads: Vec<String> = cleaner.columns_read(wanted).into_iter().map(str::to_owned).collect();
+        let always = lateness.iter().flat_map(|lateness| lateness.columns_read());
+        for column in self.origin.iter().cloned().chain(always) {
+            if !reads.contains(&column) {
+                reads.push(column);
             }
         }
         let order: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
         let seen = self.seen.clone();
         let function = move |rows: RecordBatch| {
             seen.rows.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
+            let late = lateness.as_ref().map(|lateness| lateness.of(&rows)).transpose()?.flatten();
             let cleaned = cleaner.clean(&rows)?;
-            let kept = match taken_out(&rows, &cleaned.lossy) {
+            let lost = cleaned.lossy.into_iter().map(|cast| (cast.rule, cast.rows.values().clone()));
+            let met_before = late.as_ref().map(|late| &late.rows & &!&late.unmet);
+            let late = late.map(|late| (LATE_RULE.to_owned(), late.rows));
+            let kept = match Violated::of(late.into_iter().chain(lost).collect()) {
                 None => cleaned.rows,
-                Some((lost, keep)) => {
-                    seen.lost.lock().unwrap_or_else(PoisonError::into_inner).push(lost);
-                    filter_record_batch(&cleaned.rows, &keep)
-                        .map_err(|error| Error::bug("could not take out rows").with_source(error))?
+                Some(violated) => {
+                    let aside = met_before.map_or_else(|| violated.gone.clone(), |met| &violated.gone & &!&met);
+                    seen.push(violated.take_out(&rows, &aside)?);
+                    filtered(&cleaned.rows, &!&violated.gone)?
                 }
             };
             in_order(&kept, &order)
@@ -90,21 +107,55 @@ impl RowStep for CleanStep {
     }
 }
 
-/// The rows whose casts lost a value, as they came in, and which rows stay.
-fn taken_out(rows: &RecordBatch, lossy: &[LossyCast]) -> Option<(Lost, BooleanArray)> {
-    let gone = lossy.iter().map(|cast| cast.rows.values().clone()).reduce(|one, other| &one | &other)?;
-    if gone.count_set_bits() == 0 {
-        return None;
+impl TakenOut {
+    /// Late rows, as they came in.
+    pub(crate) fn late(rows: &RecordBatch, late: BooleanBuffer) -> Result<TakenOut> {
+        Violated { gone: late.clone(), rules: vec![(LATE_RULE.to_owned(), late.clone())] }.take_out(rows, &late)
     }
-    let rules = |row: usize| lossy.iter().filter(|cast| cast.rows.value(row)).map(|cast| cast.rule.clone()).collect();
-    let violations = gone.set_indices().map(|row| Violation { row, rules: rules(row) }).collect();
-    let counts = lossy.iter().map(|cast| RuleCount {
-        rule: cast.rule.clone(),
-        on_fail: OnFail::Quarantine,
-        failed: cast.rows.true_count() as u64,
-    });
-    let lost = Lost { rows: rows.clone(), violations, counts: counts.collect() };
-    Some((lost, BooleanArray::new(&BooleanBuffer::new_set(rows.num_rows()) & &!&gone, None)))
+
+    /// Stages the rows for quarantine.
+    pub(crate) async fn put_aside(&self, gate: &Gate) -> Result<()> {
+        gate.put_aside(&self.rows, &self.violations, &self.counts).await
+    }
+}
+
+/// The rules that rows of a batch violate, each with its rows.
+struct Violated {
+    rules: Vec<(String, BooleanBuffer)>,
+    /// Rows that violate any of them.
+    gone: BooleanBuffer,
+}
+
+impl Violated {
+    /// `None` when no row violates any rule.
+    fn of(rules: Vec<(String, BooleanBuffer)>) -> Option<Violated> {
+        let gone = rules.iter().map(|(_, rows)| rows.clone()).reduce(|one, other| &one | &other)?;
+        (gone.count_set_bits() > 0).then_some(Violated { rules, gone })
+    }
+
+    /// Those of the rows that are to be put aside, as they came in.
+    fn take_out(&self, rows: &RecordBatch, aside: &BooleanBuffer) -> Result<TakenOut> {
+        let names = |row: usize| {
+            let violated = self.rules.iter().filter(|(_, rows)| rows.value(row));
+            violated.map(|(rule, _)| rule.clone()).collect()
+        };
+        let violations = aside.set_indices().enumerate();
+        let counts = self.rules.iter().map(|(rule, rows)| RuleCount {
+            rule: rule.clone(),
+            on_fail: OnFail::Quarantine,
+            failed: (rows & aside).count_set_bits() as u64,
+        });
+        Ok(TakenOut {
+            rows: filtered(rows, aside)?,
+            violations: violations.map(|(row, was)| Violation { row, rules: names(was) }).collect(),
+            counts: counts.collect(),
+        })
+    }
+}
+
+fn filtered(rows: &RecordBatch, keep: &BooleanBuffer) -> Result<RecordBatch> {
+    filter_record_batch(rows, &BooleanArray::new(keep.clone(), None))
+        .map_err(|error| Error::bug("could not take out rows").with_source(error))
 }
 
 fn in_order(rows: &RecordBatch, order: &[String]) -> Result<RecordBatch> {

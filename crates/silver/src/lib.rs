@@ -7,9 +7,12 @@ mod clean_step;
 mod keys;
 mod merge;
 mod overlap;
+mod settle;
 pub mod spec;
 mod stage;
 mod unique;
+mod watermark;
 mod work;
 
 pub use stage::Silver;
+pub use watermark::{check_watermark_column, check_watermark_upstream};

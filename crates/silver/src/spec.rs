@@ -1,5 +1,6 @@
 //! How users write a silver table.
 
+use frame::TimeSpan;
 use frame::spec::CleanSpec;
 use quality::spec::ExpectationSpec;
 use schemars::JsonSchema;
@@ -24,6 +25,9 @@ pub struct SilverSpec {
     /// Declared row work, before the SQL.
     #[serde(default)]
     pub clean: CleanSpec,
+    /// How late rows may come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<WatermarkSpec>,
     /// What every row must fulfil.
     #[serde(default)]
     pub expect: Vec<ExpectationSpec>,
@@ -55,4 +59,15 @@ pub struct MergeSpec {
     /// A boolean in SQL; rows for which it is true delete the row of their key.
     #[serde(default)]
     pub delete_when: Option<String>,
+}
+
+/// `watermark = { column = "event_time", delay = "1h" }`: how far rows may lie behind the newest of their source. Those that
+/// lie further behind are late and kept in quarantine, and repeats are looked for no further back.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatermarkSpec {
+    /// A timestamp or date after the clean steps: when the row happened.
+    pub column: String,
+    /// How late a row may come, such as `90s`, `10m`, `1h` or `7d`.
+    pub delay: TimeSpan,
 }

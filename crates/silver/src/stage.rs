@@ -1,25 +1,23 @@
-//! The silver stage: find the changes upstream, clean, query, validate, commit.
+//! The silver stage: find the changes upstream, tell late rows, clean, query, validate, commit.
+
+mod query;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::stage::{Checkpoint, Context, Error, OffsetRange, Progress, Result, Stage, TableName};
-use arrow::datatypes::SchemaRef;
-use frame::clean::Cleaner;
 use futures::future::BoxFuture;
-use lake::{Add, Changes, Commit, Lake, Operation, Record, Table, ledger};
-use quality::{Gate, Passage, Passed, Staged, batch};
-use sql::{Engine, LogicalPlan, SessionContext, TableProvider};
+use lake::{Changes, Commit, Lake, Record, Table, ledger};
+use quality::{Gate, Passage, Passed, batch};
+use sql::Engine;
 
-use crate::clean_step::{CleanStep, Seen};
+use self::query::{Input, LookUps, Query};
 use crate::keys::{BatchKeys, KeyHasher};
-use crate::merge::Merge;
+use crate::settle::{Files, Settling};
 use crate::spec::{SilverSpec, WriteSpec};
-use crate::unique::Unique;
+use crate::watermark::{Lateness, Watermark};
 use crate::work::Work;
 
-/// Columns that tell where a row came from; they are carried to the gate even if the SQL does not select them.
-const ORIGIN: [&str; 2] = ["_source", "_position"];
 /// The part of the memory that keys may use.
 const MEMORY_FOR_KEYS: usize = 4;
 
@@ -34,8 +32,6 @@ pub struct Silver {
     memory_bytes: usize,
 }
 
-type Tables = BTreeMap<TableName, Arc<dyn TableProvider>>;
-
 /// What one advance reads.
 struct Reading {
     upstream: Table,
@@ -46,30 +42,6 @@ struct Reading {
     /// The number of the batch.
     batch: i64,
     replaces_all: bool,
-}
-
-/// The query over the changed rows.
-struct Query {
-    plan: LogicalPlan,
-    session: SessionContext,
-    /// The columns that are written.
-    schema: SchemaRef,
-    /// The columns that are written, and after them those that only tell where a row came from.
-    carried: SchemaRef,
-    hidden: Vec<String>,
-    seen: Arc<Seen>,
-    reads: BTreeMap<String, u64>,
-}
-
-/// Files that one commit adds and removes.
-struct Files {
-    operation: Operation,
-    added: Vec<Add>,
-    removed: Vec<Add>,
-    rows: u64,
-    duplicates: u64,
-    /// Staged files that were only a step on the way.
-    spent: Vec<Add>,
 }
 
 impl Silver {
@@ -89,11 +61,14 @@ impl Silver {
     async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
         let mut table = batch::open(&self.lake, &self.name).await?;
         let Some(reading) = self.find(&table, context).await? else { return Ok(Progress::idle()) };
-        let query = self.transform(&reading).await?;
-        if self.is_unchanged(&table, &reading, &query, context)? {
+        let look_ups = self.look_up().await?;
+        if self.is_unchanged(&table, &reading, &look_ups, context)? {
             return Ok(Progress::idle());
         }
         context.meter.expect(reading.changes.added.iter().filter_map(lake::rows_told).sum());
+        let input = self.input(&reading)?;
+        let lateness = self.tell_late(&table, &reading, &input, context).await?;
+        let query = self.transform(input, look_ups, lateness).await?;
         let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
         let files = self.validate(&table, &reading, &query, &gate, context).await?;
         let passed = gate.close().await?;
@@ -143,62 +118,34 @@ impl Silver {
     }
 
     /// An overwritten table whose upstream, look-ups and spec are as they were needs no new version.
-    fn is_unchanged(&self, table: &Table, reading: &Reading, query: &Query, context: &Context) -> Result<bool> {
+    fn is_unchanged(&self, table: &Table, reading: &Reading, look_ups: &LookUps, context: &Context) -> Result<bool> {
         if self.spec.write != WriteSpec::Overwrite || context.full_refresh {
             return Ok(false);
         }
         let same_upstream = reading.changes.next as i64 == reading.from;
         let Some((_, record)) = table.record() else { return Ok(false) };
         let fingerprint = batch::fingerprint(&self.spec, self.sql.as_deref())?;
-        Ok(same_upstream && record.reads == query.reads && record.fingerprint == Some(fingerprint))
+        Ok(same_upstream && record.reads == look_ups.reads && record.fingerprint == Some(fingerprint))
     }
 
-    /// The clean steps and the query over the changed rows; nothing is read yet.
-    async fn transform(&self, reading: &Reading) -> Result<Query> {
-        let schema = reading.upstream.schema().ok_or_else(|| Error::bug("an opened table has no schema"))?;
-        let partition_by = reading.upstream.partition_columns();
-        let files = reading.upstream.scan(&reading.changes.added, &schema, &partition_by)?;
-        let origin: Vec<String> =
-            ORIGIN.iter().filter(|name| schema.field_with_name(name).is_ok()).map(|name| (*name).to_owned()).collect();
-        let cleaner = Cleaner::new(&self.spec.clean, &schema).map_err(|problems| self.clean_problem(&problems))?;
-        let seen = Arc::new(Seen::default());
-        let step = Arc::new(CleanStep::new(cleaner, origin.clone(), seen.clone()));
-        let changed = sql::stepped(files, step);
-        let session = self.engine.session(self.name.pipeline());
-        let changed = sql::one_of_each(&session, changed, &self.spec.clean.deduplicate, &ORIGIN)?;
-        let (tables, reads) = self.tables(changed).await?;
-        let all = format!("SELECT * FROM {}", self.from);
-        let text = self.sql.as_deref().unwrap_or(&all);
-        let plan = sql::plan(&session, self.name.pipeline(), text, &tables)
-            .await
-            .map_err(|problem| problem.in_table(&self.name))?;
-        let schema = lake::in_flight(&sql::output_schema(&plan));
-        let is_row_wise = sql::needs_other_rows(&plan, &self.from).is_empty();
-        let is_hidden = |name: &&str| is_row_wise && schema.field_with_name(name).is_err();
-        let hidden: Vec<&str> = origin.iter().map(String::as_str).filter(is_hidden).collect();
-        let plan = sql::carry_columns(plan, &self.from, &hidden, "")?;
-        let carried = lake::in_flight(&sql::output_schema(&plan));
-        let hidden = hidden.into_iter().map(str::to_owned).collect();
-        Ok(Query { plan, session, schema, carried, hidden, seen, reads })
-    }
-
-    /// The tables of the SQL: the changed rows, and all others whole at their newest version.
-    async fn tables(&self, changed: Arc<dyn TableProvider>) -> Result<(Tables, BTreeMap<String, u64>)> {
-        let mut tables: Tables = BTreeMap::from([(self.from.clone(), changed)]);
-        let mut reads = BTreeMap::new();
-        let Some(text) = &self.sql else { return Ok((tables, reads)) };
-        let names = sql::references(text, self.name.pipeline()).map_err(|problem| problem.in_table(&self.name))?;
-        for name in names.into_iter().filter(|name| *name != self.from) {
-            let table = self.lake.open(&name).await?;
-            reads.insert(name.to_string(), table.version().unwrap_or_default());
-            tables.insert(name, table.provider().await?);
-        }
-        Ok((tables, reads))
-    }
-
-    fn clean_problem(&self, problems: &[::stage::Problem]) -> Error {
-        let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
-        Error::config(format!("[clean] of {} does not fit {}: {}", self.name, self.from, messages.join("; ")))
+    /// Which of the changed rows are late, where the table has a watermark.
+    async fn tell_late(
+        &self,
+        table: &Table,
+        reading: &Reading,
+        input: &Input,
+        context: &Context,
+    ) -> Result<Option<Arc<Lateness>>> {
+        let Some(spec) = &self.spec.watermark else { return Ok(None) };
+        let watermark = Watermark::new(spec, &reading.upstream, &reading.position, &input.cleaner)
+            .map_err(|error| error.context(format!("the watermark of {}", self.name)))?;
+        let before = match table.record().filter(|_| !reading.replaces_all) {
+            Some((_, record)) => watermark.told(record),
+            None => BTreeMap::new(),
+        };
+        let (rows, files) = (input.files.clone(), &reading.changes.added);
+        let lateness = watermark.decide(files, rows, before, &self.engine, self.memory_bytes, context).await?;
+        Ok(Some(Arc::new(lateness)))
     }
 
     fn batch_keys(&self) -> Option<(KeyHasher, Arc<BatchKeys>)> {
@@ -229,56 +176,19 @@ impl Silver {
             keys: keys.clone(),
         };
         let staged = work.run(streams).await?;
-        self.settle(table, query, staged, keys.as_ref(), reading.replaces_all, context).await
-    }
-
-    /// Decides by the write mode which files the commit adds and removes.
-    async fn settle(
-        &self,
-        table: &Table,
-        query: &Query,
-        staged: Staged,
-        keys: Option<&(KeyHasher, Arc<BatchKeys>)>,
-        replaces_all: bool,
-        context: &Context,
-    ) -> Result<Files> {
-        let plain = if replaces_all { Operation::Overwrite } else { Operation::Append };
-        match (&self.spec.write, keys) {
-            (WriteSpec::UniqueKey(columns), Some((_, keys))) => {
-                let unique = Unique {
-                    engine: &self.engine,
-                    table,
-                    schema: query.schema.clone(),
-                    partition_by: &self.spec.partition_by,
-                    keys: columns,
-                    context,
-                };
-                let against_table = !replaces_all && table.version().is_some();
-                let settled = unique.settle(staged, keys, against_table).await?;
-                let operation = if replaces_all { plain } else { Operation::AppendChecked };
-                Ok(Files::of(operation, settled))
-            }
-            (WriteSpec::Merge(spec), _) => {
-                let known = table.schema().filter(|_| !replaces_all);
-                let schema = match known {
-                    Some(known) => lake::union(&known, &query.schema)?,
-                    None => query.schema.clone(),
-                };
-                let partition_by = &self.spec.partition_by;
-                let merge = Merge { engine: &self.engine, table, schema, partition_by, spec, context };
-                let merged = merge.run(&staged, replaces_all).await?;
-                let operation = if replaces_all { plain } else { Operation::Rewrite };
-                Ok(Files {
-                    operation,
-                    added: merged.added,
-                    removed: merged.removed,
-                    rows: merged.rows,
-                    duplicates: 0,
-                    spent: staged.added,
-                })
-            }
-            _ => Ok(Files::of(plain, staged)),
+        if let Some(lateness) = &query.lateness {
+            lateness.complete(query.rows.clone(), &self.engine, gate, context).await?;
         }
+        let settling = Settling {
+            engine: &self.engine,
+            table,
+            spec: &self.spec,
+            schema: query.schema.clone(),
+            replaces_all: reading.replaces_all,
+            not_before: query.not_before(&self.from),
+            context,
+        };
+        settling.settle(staged, keys.as_ref().map(|(_, keys)| keys.as_ref())).await
     }
 
     async fn commit(
@@ -301,6 +211,7 @@ impl Silver {
             rows_dropped,
             reads: query.reads,
             fingerprint: Some(batch::fingerprint(&self.spec, self.sql.as_deref())?),
+            watermarks: query.lateness.as_ref().map(|lateness| lateness.watermarks()).unwrap_or_default(),
             ..batch::record(passed, reading.batch, files.rows, context)
         };
         let range = OffsetRange {
@@ -321,19 +232,6 @@ impl Silver {
         let (version, rows) = (progress.version, progress.rows_written);
         tracing::info!(table = %self.name, version, rows, "committed");
         Ok(progress)
-    }
-}
-
-impl Files {
-    fn of(operation: Operation, staged: Staged) -> Files {
-        Files {
-            operation,
-            added: staged.added,
-            removed: Vec::new(),
-            rows: staged.rows,
-            duplicates: staged.duplicates,
-            spent: Vec::new(),
-        }
     }
 }
 

@@ -16,6 +16,7 @@ use sql::{Engine, RowStream};
 
 use crate::keys::{BatchKeys, Duplicates, KeyHasher};
 use crate::overlap::overlapping;
+use crate::watermark::leave_out_before;
 
 /// Keys of existing rows that are compared at a time.
 const COMPARED_KEYS: usize = 1 << 20;
@@ -28,6 +29,9 @@ pub(crate) struct Unique<'a> {
     pub(crate) schema: SchemaRef,
     pub(crate) partition_by: &'a [String],
     pub(crate) keys: &'a [String],
+    /// A column of the table, and a time in it before which no row of the batch lies: repeats are looked for no further
+    /// back than that.
+    pub(crate) not_before: Option<(&'a str, i64)>,
     pub(crate) context: &'a Context,
 }
 
@@ -36,7 +40,10 @@ impl Unique<'_> {
     pub(crate) async fn settle(&self, staged: Staged, keys: &BatchKeys, against_table: bool) -> Result<Staged> {
         let mut duplicates = Duplicates { but_first: keys.repeated()?, ..Duplicates::default() };
         if against_table {
-            let existing = overlapping(self.table.files().await?, &staged.added, self.keys);
+            let mut existing = overlapping(self.table.files().await?, &staged.added, self.keys);
+            if let Some((column, micros)) = self.not_before {
+                existing = leave_out_before(existing, column, micros);
+            }
             self.find_existing(&existing, keys, &mut duplicates).await?;
         }
         if duplicates.is_empty() {

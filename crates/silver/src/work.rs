@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::stage::{Error, Result};
+use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
 use futures::StreamExt as _;
 use quality::{Passage, Staged, Workers};
@@ -36,10 +37,8 @@ impl Work {
         let context = &self.passage.context;
         let mut lane = self.passage.lane(self.hidden.clone());
         let mut duplicates = 0;
-        while let Some(batch) = stream.next().await {
+        while let Some(batch) = self.next(&mut stream).await? {
             context.check()?;
-            self.seen.put_aside(&self.passage.gate).await?;
-            let batch = batch?;
             context.meter.did(batch.num_rows() as u64);
             context.meter.add_rows(batch.num_rows() as u64);
             let checked = lane.check(batch).await?;
@@ -55,5 +54,17 @@ impl Work {
             lane.write(&kept).await?;
         }
         Ok(Staged { duplicates, ..lane.finish().await? })
+    }
+
+    /// The next rows of the query. Rows that it takes out meanwhile are staged: it may read all of its input before it
+    /// gives the first, and they would fill the memory.
+    async fn next(&self, stream: &mut RowStream) -> Result<Option<RecordBatch>> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.seen.waits() => self.seen.put_aside(&self.passage.gate).await?,
+                batch = stream.next() => return batch.transpose(),
+            }
+        }
     }
 }

@@ -123,7 +123,8 @@ impl ExecutionPlan for StepExec {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        // Rows stay in their order, but what comes out is not what goes in: a sort must not move below the step.
+        vec![false]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -151,5 +152,54 @@ impl ExecutionPlan for StepExec {
             .execute(partition, context)?
             .map(move |batch| function(batch?).map_err(|error| DataFusionError::External(Box::new(error))));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.output.clone(), rows)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use arrow::array::{AsArray as _, Int64Array};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use datafusion::datasource::MemTable;
+
+    use super::*;
+    use crate::testing;
+
+    /// Each number as what is missing to ten.
+    struct Turned;
+
+    impl RowStep for Turned {
+        fn output(&self) -> SchemaRef {
+            Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
+        }
+
+        fn narrowed(&self, _wanted: &[&str]) -> (Vec<String>, RowFunction) {
+            let output = self.output();
+            let function = move |rows: RecordBatch| {
+                let turned: Int64Array =
+                    rows.column(0).as_primitive::<Int64Type>().iter().map(|n| n.map(|n| 10 - n)).collect();
+                Ok(RecordBatch::try_new(output.clone(), vec![Arc::new(turned)]).unwrap())
+            };
+            (vec!["id".to_owned()], Arc::new(function))
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_are_put_in_order_after_the_step_and_not_before() {
+        let ids = |ids: Vec<i64>| {
+            let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
+            vec![RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(ids))]).unwrap()]
+        };
+        let parts = vec![ids(vec![3, 1]), ids(vec![4, 2])];
+        let table = MemTable::try_new(parts[0][0].schema(), parts).unwrap();
+        let turned = stepped(Arc::new(table), Arc::new(Turned));
+        let session = testing::engine().session("shop");
+        let tables = BTreeMap::from([(testing::name("shop.bronze.events"), turned)]);
+        let plan = crate::plan(&session, "shop", "SELECT n FROM bronze.events ORDER BY n", &tables).await.unwrap();
+        let rows = crate::collect(&session, plan).await.unwrap();
+        let found: Vec<i64> =
+            rows.iter().flat_map(|rows| rows.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();
+        assert_eq!(found, [6, 7, 8, 9]);
     }
 }

@@ -131,7 +131,7 @@ impl Error {
     /// The error of ours in a text that a library made of it, when it kept the words and dropped the error. The store that
     /// it came from names its kind: `Generic <kind> error: <message>`, to the end of the line.
     pub fn within(text: &str) -> Option<Error> {
-        [Kind::Config, Kind::Data].into_iter().find_map(|kind| {
+        [Kind::Config, Kind::Data, Kind::Unavailable].into_iter().find_map(|kind| {
             let (_, told) = text.split_once(&format!("Generic {kind} error: "))?;
             Some(Error::new(kind, told.lines().next().unwrap_or(told)))
         })

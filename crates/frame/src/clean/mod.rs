@@ -109,6 +109,13 @@ impl Cleaner {
         Cleaner::of(self.input.clone(), columns)
     }
 
+    /// This cleaner for one column of the output alone: casts of other columns are neither done nor counted.
+    #[must_use]
+    pub fn only(&self, wanted: &str) -> Cleaner {
+        let is_wanted = |column: &&Column| !column.dropped && column.name == wanted;
+        Cleaner::of(self.input.clone(), self.columns.iter().filter(is_wanted).cloned().collect())
+    }
+
     /// Cleans one batch. Its columns are found by name, so others may stand between them.
     ///
     /// # Errors

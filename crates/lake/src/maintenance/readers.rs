@@ -73,7 +73,7 @@ fn checked_table(quarantine: &TableName) -> Option<TableName> {
 /// The versions of a table that staged quarantine files which are not committed there yet, newest first.
 async fn pending_quarantine(lake: &Lake, table: &Table) -> Result<Vec<u64>> {
     let Some((version, record)) = table.record() else { return Ok(Vec::new()) };
-    let mut next = if record.quarantine.is_empty() { record.earlier_quarantine } else { Some(*version) };
+    let mut next = if record.tells_quarantine() { Some(*version) } else { record.earlier_quarantine };
     let mut pending = Vec::new();
     if next.is_none() {
         return Ok(pending);
