@@ -7,14 +7,20 @@ MEDALLION := $(CARGO_TARGET_DIR)/debug/medallion
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 # Events that `make demo` generates for each of its two pipelines.
 ROWS ?= 20000
-# How often `make soak` kills a run.
-CRASHES ?= 50
+# How long `make demo-stream` sends events, and how many a second.
+DURATION ?= 30
+RATE ?= 5000
+# How often each test of `make soak` kills a run or a stream, how many seconds its lakes fail, and how many random inputs
+# are cut into batches.
+CRASHES ?= 100
+OUTAGE ?= 30
+CASES ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test lint bench bench-kafka bench-stream soak clean-demo tools go
+.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-kafka bench-stream soak clean-demo tools go java
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: tools ## Build the `medallion` command for development
 	cargo build --workspace --bins
@@ -37,9 +43,17 @@ demo: build ## Generate data, run two pipelines from landing files to gold, and 
 	$(MEDALLION) query "SELECT reasons, substr(row, 1, 90) AS row_begins FROM experiments.quarantine.silver_events ORDER BY source, position" --limit 3
 	@echo "Run it again: nothing is new, so nothing is written. Then look into pipelines/ and README.md."
 
-test: tools go ## Run all tests, those of real invoices if MEDALLION_RETAIL names their folder; S3 tests need Go once
+demo-stream: build ## Stream generated events to gold for DURATION (30) seconds at RATE (5000) a second; needs no Kafka
+	@demo/stream $(MEDALLION) $(DURATION) $(RATE)
+
+test: tools go java ## Run all tests, those of real invoices if MEDALLION_RETAIL names their folder; S3 tests need Go, Kafka tests Java
 	cargo build --workspace --bins
 	cargo test --workspace
+
+test-kinesis: tools ## Run the tests of the Kinesis source, which a build has with `--features kinesis`; needs Python once
+	test -x $(CARGO_TARGET_DIR)/kinesis/bin/moto_server || { python3 -m venv $(CARGO_TARGET_DIR)/kinesis && $(CARGO_TARGET_DIR)/kinesis/bin/pip install --quiet --requirement tests/kinesis/requirements.txt; }
+	cargo build --workspace --bins --features cli/kinesis
+	cargo test --workspace --lib --test it --features cli/kinesis,medallion-tests/kinesis kinesis
 
 lint: tools ## Check format, lints and documentation; every warning is an error
 	cargo fmt --all --check
@@ -55,12 +69,13 @@ bench-kafka: tools ## Measure how fast a Kafka topic is drained, beside a bare c
 bench-stream: tools ## Measure the delay from produced to visible in gold; needs Java and Maven
 	bench/delay
 
-soak: tools go ## Kill runs at random moments, far more often than `make test` does, and count the rows
+soak: tools go ## Kill runs and streams, fail their lakes and cut batches, far more often than `make test` does, and count the rows
 	cargo build --workspace --bins
-	MEDALLION_CRASHES=$(CRASHES) cargo test -p medallion-tests --test it crash -- --nocapture
+	MEDALLION_CRASHES=$(CRASHES) MEDALLION_OUTAGE=$(OUTAGE) cargo test -p cli -p medallion-tests --test it -- --nocapture crash outage backlog equals_batch
+	PROPTEST_CASES=$(CASES) cargo test -p cli -p medallion-tests --lib -- --nocapture batch_cuts
 
-clean-demo: ## Delete what `make demo` made: the lake, the generated landing files, the run history
-	rm -rf lake landing/experiments landing/behavior .medallion
+clean-demo: ## Delete what the demos made: the lake, the generated landing files, the run history
+	rm -rf lake landing/experiments landing/experiments_conversions landing/behavior .medallion
 
 tools:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust $(RUST_VERSION) or newer from https://rustup.rs"; exit 1; }
@@ -69,3 +84,7 @@ tools:
 
 go:
 	@command -v go >/dev/null || { echo "go is missing: the S3 tests build their server with it; install it from https://go.dev/dl"; exit 1; }
+
+java:
+	@command -v java >/dev/null || { echo "java is missing: the Kafka tests run a broker with it; apt-get install default-jre-headless"; exit 1; }
+	@command -v mvn >/dev/null || { echo "mvn is missing: the Kafka tests fetch their broker with it; apt-get install maven"; exit 1; }

@@ -24,12 +24,13 @@ const ALLOWED: [(&str, &[&str]); 12] = [
 ];
 
 /// The crates that may name a heavy dependency.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("polars", &["frame"]),
     ("polars-arrow", &["frame"]),
     ("deltalake", &["lake"]),
     ("buoyant_kernel", &["lake"]),
     ("datafusion", &["sql"]),
+    ("rdkafka", &["bronze"]),
     ("rusqlite", &["workflow"]),
     ("clap", &["cli"]),
 ];

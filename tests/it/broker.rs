@@ -1,5 +1,6 @@
-//! A Kafka cluster inside the test: librdkafka's own stand-in, which speaks the protocol on a port of this machine.
+//! A Kafka cluster inside the test: librdkafka's own stand-in, which speaks the protocol on ports of this machine.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -7,13 +8,16 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A cluster of one broker and somebody who writes to it. It goes when this is dropped.
+/// A cluster and somebody who writes to it. It goes when this is dropped.
 pub struct Broker {
     pub cluster: MockCluster<'static, DefaultProducerContext>,
-    producer: BaseProducer,
+    writer: Writer,
 }
+
+/// Somebody who writes to a cluster.
+pub struct Writer(pub BaseProducer);
 
 /// A message to be written.
 #[derive(Default)]
@@ -25,19 +29,43 @@ pub struct Message<'a> {
 }
 
 impl Broker {
-    /// A cluster with these topics, each with a number of partitions.
+    /// A cluster of one broker with these topics, each with a number of partitions.
     pub fn with(topics: &[(&str, i32)]) -> Broker {
-        let cluster = MockCluster::new(1).unwrap();
+        Broker::several(1, topics)
+    }
+
+    /// A cluster of several brokers. Each partition is kept by one of them.
+    pub fn several(brokers: i32, topics: &[(&str, i32)]) -> Broker {
+        let cluster = MockCluster::new(brokers).unwrap();
         for (topic, partitions) in topics {
             cluster.create_topic(topic, *partitions, 1).unwrap();
         }
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", cluster.bootstrap_servers()).set("linger.ms", "0");
-        Broker { producer: config.create().unwrap(), cluster }
+        let writer = Writer::to(&cluster.bootstrap_servers(), &[]);
+        Broker { cluster, writer }
     }
 
     pub fn address(&self) -> String {
         self.cluster.bootstrap_servers()
+    }
+}
+
+impl Deref for Broker {
+    type Target = Writer;
+
+    fn deref(&self) -> &Writer {
+        &self.writer
+    }
+}
+
+impl Writer {
+    /// Somebody who writes to the cluster at this address, with further properties of the library.
+    pub fn to(address: &str, more: &[(&str, &str)]) -> Writer {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", address).set("linger.ms", "0");
+        for (name, value) in more {
+            config.set(*name, *value);
+        }
+        Writer(config.create().unwrap())
     }
 
     /// Writes one message.
@@ -53,9 +81,9 @@ impl Broker {
         if !message.headers.is_empty() {
             record = record.headers(headers);
         }
-        while let Err((error, again)) = self.producer.send(record) {
+        while let Err((error, again)) = self.0.send(record) {
             assert_eq!(error.rdkafka_error_code(), Some(rdkafka::error::RDKafkaErrorCode::QueueFull));
-            self.producer.poll(Duration::from_millis(10));
+            self.0.poll(Duration::from_millis(10));
             record = again;
         }
     }
@@ -69,6 +97,6 @@ impl Broker {
     }
 
     pub fn flush(&self) {
-        self.producer.flush(PATIENCE).unwrap();
+        self.0.flush(PATIENCE).unwrap();
     }
 }

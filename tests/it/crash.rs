@@ -89,7 +89,8 @@ impl Shop {
     }
 }
 
-fn number(variable: &str, otherwise: u64) -> u64 {
+/// The number in an environment variable.
+pub fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
 }
 

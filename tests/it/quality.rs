@@ -68,6 +68,23 @@ fn quarantined_rows_are_kept_with_their_reasons_and_origin() {
 }
 
 #[test]
+fn a_rebuild_refuses_rows_once_and_lets_in_those_that_pass_now() {
+    let project = with_rule("quarantine");
+    land_good_and_bad(&project);
+    project.succeed(&["run", "shop"]);
+    let aside = || project.count("shop.quarantine.silver_orders");
+    assert_eq!((ids(&project).as_str(), aside()), ("1 2 3 ", 1));
+    project.succeed(&["silver", "shop.silver.orders", "--full-refresh"]);
+    assert_eq!((ids(&project).as_str(), aside()), ("1 2 3 ", 1));
+    project.write("pipelines/shop/silver/orders.toml", shop::SILVER);
+    project.succeed(&["silver", "shop.silver.orders", "--full-refresh"]);
+    assert_eq!((ids(&project).as_str(), aside()), ("1 2 3 4 ", 0));
+    land_good_and_bad(&project);
+    project.succeed(&["run", "shop"]);
+    assert_eq!(aside(), 0);
+}
+
+#[test]
 fn a_failed_gate_leaves_the_table_as_it_was() {
     let project = with_rule("fail");
     project.land("orders/0.json", shop::orders([10]));

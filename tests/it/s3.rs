@@ -43,6 +43,10 @@ pub fn server() -> &'static Server {
 }
 
 impl Server {
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use stage::{Context, Result};
 
 use crate::listing::{LandedFile, Landing};
-use crate::time_span::TimeSpan;
+use frame::TimeSpan;
 
 /// The least time between two listings, whatever a spec asks for.
 const LEAST_PAUSE: Duration = Duration::from_millis(10);

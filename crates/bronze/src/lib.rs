@@ -8,13 +8,13 @@ mod columns;
 mod files_arrival;
 mod ingest;
 pub mod kafka;
+pub mod kinesis;
 mod listing;
 mod queue;
 mod schema;
 pub mod spec;
 mod stage;
-mod time_span;
 
 pub use columns::{is_system, system_fields};
+pub use frame::TimeSpan;
 pub use stage::Bronze;
-pub use time_span::TimeSpan;

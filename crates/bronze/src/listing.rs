@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use frame::spec::{CsvSpec, Format};
 
-    use crate::time_span::TimeSpan;
+    use frame::TimeSpan;
 
     fn spec(path: &str) -> FilesSpec {
         FilesSpec {

@@ -1,13 +1,18 @@
 //! How users write a bronze table.
 
+use arrow::datatypes::{FieldRef, Schema};
+use frame::TimeSpan;
 use frame::spec::{CsvSpec, EvolutionSpec, Format, SchemaSpec};
 use quality::spec::ExpectationSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
+use crate::columns::system_fields;
+use crate::kafka;
 use crate::kafka::spec::KafkaSpec;
-use crate::time_span::TimeSpan;
+use crate::kinesis;
+use crate::kinesis::spec::KinesisSpec;
 
 /// A bronze table: where rows come from and what is known of them. The file's place is the table's name.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -41,14 +46,27 @@ pub enum SourceSpec {
     Files(FilesSpec),
     /// Topics of Kafka.
     Kafka(KafkaSpec),
+    /// A stream of Kinesis.
+    Kinesis(KinesisSpec),
 }
 
 impl SourceSpec {
+    /// The columns that bronze adds to those of the data, in the order in which they stand behind them.
+    pub fn added_fields(&self) -> Vec<FieldRef> {
+        match self {
+            SourceSpec::Files(_) => system_fields(),
+            SourceSpec::Kafka(_) => kafka::columns::table_schema(&Schema::empty()).fields().to_vec(),
+            SourceSpec::Kinesis(_) => kinesis::columns::table_schema(&Schema::empty()).fields().to_vec(),
+        }
+    }
+
     /// The spec of a source of files.
     pub(crate) fn files(&self) -> Result<&FilesSpec> {
         match self {
             SourceSpec::Files(files) => Ok(files),
-            SourceSpec::Kafka(_) => Err(Error::bug("the stage of files was given a source that has none")),
+            SourceSpec::Kafka(_) | SourceSpec::Kinesis(_) => {
+                Err(Error::bug("the stage of files was given a source that has none"))
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 //! [`Workbench`] is an opened project: lake, engine, run history, and the stages made from specs.
 
 mod args;
+#[cfg(test)]
+mod batch_cuts;
 mod commands;
 mod memory;
 mod output;

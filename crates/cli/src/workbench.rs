@@ -5,6 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use bronze::Bronze;
 use bronze::kafka::{KafkaBronze, KafkaSecrets};
+#[cfg(feature = "kinesis")]
+use bronze::kinesis::{KinesisBronze, KinesisSecrets};
 use bronze::spec::SourceSpec;
 use futures::future::try_join_all;
 use gold::Gold;
@@ -112,6 +114,15 @@ impl Workbench {
                         let source = source_name(&self.project, &files.path);
                         Box::new(Bronze::new(name, spec.clone(), source, lake, self.s3.clone(), engine, threads))
                     }
+                    #[cfg(feature = "kinesis")]
+                    SourceSpec::Kinesis(kinesis) => {
+                        let secrets = KinesisSecrets::read(kinesis, |text| self.project.secret(text))?;
+                        let (spec, kinesis, memory) = (spec.clone(), kinesis.clone(), self.project.memory_bytes);
+                        Box::new(KinesisBronze::new(name, spec, kinesis, secrets, lake, engine, threads, memory))
+                    }
+                    // `check` says so at its place; nothing runs before it.
+                    #[cfg(not(feature = "kinesis"))]
+                    SourceSpec::Kinesis(_) => return Err(Error::config(bronze::kinesis::NEEDS_FEATURE)),
                     SourceSpec::Kafka(kafka) => {
                         let secrets = KafkaSecrets::read(kafka, |text| self.project.secret(text))?;
                         let (spec, kafka, memory) = (spec.clone(), kafka.clone(), self.project.memory_bytes);

@@ -29,6 +29,11 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
+    fn with_room_of(other: &Texts) -> Texts {
+        let (bytes, rows) = (other.bytes.len(), other.ends.len());
+        Texts { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(rows), present: Vec::with_capacity(rows) }
+    }
+
     pub(crate) fn push(&mut self, text: Option<&[u8]>) {
         self.bytes.extend_from_slice(text.unwrap_or_default());
         // A piece is cut long before its keys fill two gigabytes.
@@ -68,8 +73,19 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    pub(crate) fn with_room_for(bytes: usize) -> Piece {
-        Piece { payloads: Vec::with_capacity(bytes), ..Piece::default() }
+    /// An empty piece that takes as much as `other` without growing.
+    pub(crate) fn with_room_of(other: &Piece) -> Piece {
+        let rows = other.rows();
+        Piece {
+            payloads: Vec::with_capacity(other.payloads.len()),
+            places: Vec::with_capacity(rows),
+            keys: Texts::with_room_of(&other.keys),
+            headers: Texts::with_room_of(&other.headers),
+            timestamps: Vec::with_capacity(rows),
+            offsets: Vec::with_capacity(rows),
+            partitions: Vec::with_capacity(rows),
+            ..Piece::default()
+        }
     }
 
     /// Appends a message. `tombstone` is what stands for a payload that is missing.
@@ -108,7 +124,12 @@ impl Piece {
 
     /// The memory the messages take.
     pub(crate) fn bytes(&self) -> usize {
-        self.payloads.len() + self.keys.bytes.len() + self.headers.bytes.len() + self.places.len() * OVERHEAD
+        self.message_bytes() + self.places.len() * OVERHEAD
+    }
+
+    /// The bytes of the messages themselves: payloads without the line feeds behind them, keys and headers.
+    pub(crate) fn message_bytes(&self) -> usize {
+        (self.payloads.len() + self.keys.bytes.len() + self.headers.bytes.len()).saturating_sub(self.rows())
     }
 
     /// The next offset of every partition that is in the piece.

@@ -58,6 +58,8 @@ pub(crate) struct Held {
     /// Below which offset everything was polled, by partition. Behind messages that nobody sees, such as the ends of
     /// transactions, it is ahead of the last message.
     polled: Vec<i64>,
+    /// Whether something moved that nobody was told of.
+    is_untold: bool,
     failed: Option<Error>,
     closed: bool,
 }
@@ -92,25 +94,58 @@ impl Buffer {
         !held.closed
     }
 
-    /// Appends a message to what is held.
-    pub(crate) fn push(&self, held: &mut Held, message: &impl Message, partition: u32) {
-        if held.pieces.back().is_none_or(|last| self.limits.is_full(last)) {
-            let likely = held.pieces.back().map_or(0, |last| last.payloads.len());
-            held.pieces.push_back(Piece::with_room_for(likely));
+    /// Waits for that long; false when the buffer was closed.
+    pub(crate) fn wait_while_open(&self, time: Duration) -> bool {
+        let waited = self.room.wait_timeout_while(self.lock(), time, |held| !held.closed);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
+    /// Appends messages, each with the number of its partition.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Unavailable`] when a message came before that was to come later; what follows is not appended then.
+    pub(crate) fn extend<M: Message>(&self, messages: impl IntoIterator<Item = (u32, M)>) -> Result<()> {
+        let mut held = self.lock();
+        let (was_empty, pieces) = (held.pieces.is_empty(), held.pieces.len());
+        let mut messages = messages.into_iter();
+        let extended = messages.try_for_each(|(partition, message)| self.push(&mut held, &message, partition));
+        held.moved = Some(Instant::now());
+        held.is_untold = true;
+        // Whoever waits is woken for what can be taken, and not for each message that a piece grows by.
+        let can_be_taken =
+            held.pieces.len() > pieces || held.pieces.back().is_some_and(|last| self.limits.is_full(last));
+        if was_empty || can_be_taken || held.bytes >= self.limits.held_bytes {
+            self.tell(held);
         }
-        let Some(piece) = held.pieces.back_mut() else { return };
+        extended
+    }
+
+    fn push(&self, held: &mut Held, message: &impl Message, partition: u32) -> Result<()> {
+        if let Some(polled) = held.polled.get_mut(partition as usize) {
+            if message.offset() < *polled {
+                let name = held.partitions.get(partition as usize).map_or("", |partition| partition.name.as_str());
+                let offset = message.offset();
+                return Err(Error::unavailable(format!("offset {offset} of {name} came again after offset {polled}")));
+            }
+            *polled = message.offset() + 1;
+        }
+        if held.pieces.back().is_none_or(|last| self.limits.is_full(last)) {
+            let piece = held.pieces.back().map_or_else(Piece::default, Piece::with_room_of);
+            held.pieces.push_back(piece);
+        }
+        let Some(piece) = held.pieces.back_mut() else { return Ok(()) };
         let before = piece.bytes();
         piece.push(message, partition, self.tombstone);
         held.bytes += (piece.bytes() - before) as u64;
         held.rows += 1;
-        if let Some(polled) = held.polled.get_mut(partition as usize) {
-            *polled = message.offset() + 1;
-        }
         held.since.get_or_insert_with(Instant::now);
+        Ok(())
     }
 
-    /// Says that something has changed.
-    pub(crate) fn notify(&self) {
+    /// Wakes whoever waits, without holding what is held.
+    fn tell(&self, mut held: MutexGuard<'_, Held>) {
+        held.is_untold = false;
+        drop(held);
         self.news.notify_one();
     }
 
@@ -118,28 +153,34 @@ impl Buffer {
     pub(crate) fn note_polled(&self, polled: impl Iterator<Item = (u32, i64)>) {
         let mut held = self.lock();
         for (partition, offset) in polled {
-            if let Some(known) = held.polled.get_mut(partition as usize) {
-                *known = (*known).max(offset);
+            match held.polled.get_mut(partition as usize) {
+                Some(known) if *known < offset => *known = offset,
+                _ => continue,
             }
+            held.moved = Some(Instant::now());
+            held.is_untold = true;
         }
-        drop(held);
-        self.notify();
+        if held.is_untold {
+            self.tell(held);
+        }
     }
 
     /// Notes that nothing more will come, and why.
     pub(crate) fn fail(&self, error: Error) {
         let mut held = self.lock();
         held.failed.get_or_insert(error);
-        held.closed = true;
-        drop(held);
-        self.notify();
+        self.end(held);
     }
 
-    /// Tells the reader to end.
+    /// Tells those who fill it to end.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        self.end(self.lock());
+    }
+
+    fn end(&self, mut held: MutexGuard<'_, Held>) {
+        held.closed = true;
         self.room.notify_all();
-        self.notify();
+        self.tell(held);
     }
 
     /// Ends when something may have changed since the last time.
@@ -235,6 +276,7 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use rdkafka::Timestamp;
     use rdkafka::message::OwnedMessage;
 
@@ -251,7 +293,7 @@ mod tests {
         for offset in offsets {
             let payload = Some(vec![b'x'; 100]);
             let message = OwnedMessage::new(payload, None, "t".to_owned(), Timestamp::NotAvailable, 0, offset, None);
-            buffer.push(&mut buffer.lock(), &message, partition);
+            buffer.extend([(partition, message)]).unwrap();
         }
     }
 
@@ -301,6 +343,32 @@ mod tests {
         assert_eq!(buffer.due_in(Duration::ZERO), Some(Duration::ZERO));
         push(&buffer, 1, 5..7);
         assert_eq!(buffer.due_in(trigger), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_message_that_comes_again_is_refused() {
+        let buffer = buffer(1 << 30, 100);
+        let at = |offset| OwnedMessage::new(None, None, "t".to_owned(), Timestamp::NotAvailable, 0, offset, None);
+        buffer.extend([(0, at(5)), (0, at(8))]).unwrap();
+        let error = buffer.extend([(1, at(5)), (0, at(8)), (0, at(9))]).unwrap_err();
+        assert_eq!(error.message(), "offset 8 of t/0 came again after offset 9");
+        assert_eq!(buffer.take(0, 0, true).unwrap().next, BTreeMap::from([(0, 9), (1, 6)]));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken_for_what_can_be_taken() {
+        let buffer = buffer(1 << 30, 3);
+        let is_woken = || buffer.news().now_or_never().is_some();
+        push(&buffer, 0, 5..6);
+        assert!(is_woken(), "the first message starts the time until a commit");
+        push(&buffer, 0, 6..7);
+        assert!(!is_woken(), "a piece that grew can not be taken yet");
+        buffer.note_polled([(0, 7)].into_iter());
+        assert!(is_woken(), "nothing more waits in the library");
+        buffer.note_polled([(0, 7)].into_iter());
+        assert!(!is_woken(), "nothing has moved");
+        push(&buffer, 0, 7..8);
+        assert!(is_woken(), "a full piece can be taken");
     }
 
     #[test]

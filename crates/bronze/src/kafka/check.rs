@@ -5,6 +5,7 @@ use frame::spec::SchemaSpec;
 use regex::Regex;
 use stage::Problem;
 
+use super::address::{is_address, may_hold_secret, shown};
 use super::columns;
 use super::settings;
 use super::spec::{KafkaFormat, KafkaSpec, Mechanism, OptionValue, Preset};
@@ -56,6 +57,12 @@ fn check_topics(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
     let mut report = |at: &str, why: String| problems.push((at.to_owned(), why));
     if spec.brokers.trim().is_empty() {
         report("brokers", "no broker is named; expected host:port, several separated by commas".to_owned());
+    }
+    if spec.brokers.contains('@') {
+        report(
+            "brokers",
+            "a user cannot stand here; write username and password of [source.kafka.security]".to_owned(),
+        );
     }
     match (spec.topics.is_empty(), &spec.pattern) {
         (true, None) => report("", "no topic is named; write topics = [\"...\"], or pattern".to_owned()),
@@ -126,7 +133,7 @@ fn check_security(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
             report("", "the preset event_hubs sets protocol and username itself; leave them out");
         }
     }
-    if (effective.tls || effective.sasl) && !cfg!(feature = "kafka-ssl") {
+    if effective.needs_feature() && !cfg!(feature = "kafka-ssl") {
         report("", NEEDS_FEATURE);
     }
     if security.certificate.is_some() != security.key.is_some() {
@@ -149,9 +156,9 @@ fn check_security(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
     }
 }
 
-/// What to do when this build cannot speak TLS.
-pub(crate) const NEEDS_FEATURE: &str = "this medallion was built without TLS and SASL for Kafka; build it with \
-                                        `--features kafka-ssl`, which needs the headers of OpenSSL";
+/// What to do when this build cannot secure a connection in the way that is asked for.
+pub(crate) const NEEDS_FEATURE: &str = "this medallion was built without TLS for Kafka, and of the logins it has plain \
+                                        alone; build it with `--features kafka-ssl`, which needs the headers of OpenSSL";
 
 fn check_oauth(spec: &KafkaSpec, report: &mut impl FnMut(&str, &str)) {
     let Some(oauth) = &spec.security.oauth else {
@@ -160,6 +167,11 @@ fn check_oauth(spec: &KafkaSpec, report: &mut impl FnMut(&str, &str)) {
     let asks = oauth.token_url.is_some() && oauth.client_id.is_some() && oauth.client_secret.is_some();
     if oauth.token.is_some() == asks {
         report("oauth", "expected either `token`, or `token_url` with `client_id` and `client_secret`");
+    }
+    if oauth.token_url.as_ref().is_some_and(|url| !is_address(url)) {
+        report("oauth/token_url", "this is not an address; expected http://... or https://...");
+    } else if oauth.token_url.as_ref().is_some_and(|url| may_hold_secret(url)) {
+        report("oauth/token_url", "a secret cannot stand in an address; write client_id and client_secret instead");
     }
 }
 
@@ -173,20 +185,19 @@ fn check_registry(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
             report("schema_registry", "only avro and protobuf messages have their schema in a registry".to_owned());
         }
         (Some(registry), _) if !is_address(&registry.url) => {
-            report(
-                "schema_registry/url",
-                format!("`{}` is not an address; expected http://... or https://...", registry.url),
-            );
+            let why = format!("`{}` is not an address; expected http://... or https://...", shown(&registry.url));
+            report("schema_registry/url", why);
+        }
+        (Some(registry), _) if may_hold_secret(&registry.url) => {
+            let why = "a user or a password cannot stand in an address; write user and password of \
+                       [source.kafka.schema_registry] instead";
+            report("schema_registry/url", why.to_owned());
         }
         (Some(registry), _) if registry.password.is_some() && registry.user.is_none() => {
             report("schema_registry", "missing key `user`, text".to_owned());
         }
         _ => {}
     }
-}
-
-fn is_address(url: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
 }
 
 #[cfg(test)]
@@ -227,6 +238,33 @@ mod tests {
         assert!(found[0].starts_with("source/kafka/security/password: a secret cannot stand in a file"), "{found:#?}");
         assert!(!found.iter().any(|line| line.contains("hunter2")));
         assert_eq!(found.iter().any(|line| line.contains("--features kafka-ssl")), !cfg!(feature = "kafka-ssl"));
+    }
+
+    #[test]
+    fn addresses_hold_no_secret_and_none_is_shown() {
+        let found = problems(
+            r#"{"brokers":"me:hunter2@b:9092","topics":["t"],"format":"avro",
+                "schema_registry":{"url":"http://me:hunter2@registry"},"security":{"protocol":"sasl_ssl",
+                "mechanism":"oauthbearer","oauth":{"token_url":"https://me:hunter2@idp/token","client_id":"c",
+                "client_secret":"${secret.a.b}"}}}"#,
+        );
+        for place in ["brokers", "schema_registry/url", "security/oauth/token_url"] {
+            assert!(
+                found.iter().any(|line| line.starts_with(&format!("source/kafka/{place}: "))),
+                "{place}: {found:#?}"
+            );
+        }
+        assert!(!found.iter().any(|line| line.contains("hunter2")), "{found:#?}");
+    }
+
+    #[test]
+    fn a_plain_login_without_tls_needs_no_other_build() {
+        let security = r#""security":{"protocol":"sasl_plaintext","mechanism":"plain","username":"u",
+                          "password":"${secret.a.b}"}"#;
+        let spec = format!(r#"{{"brokers":"b","topics":["t"],"format":"json",{security}}}"#);
+        assert_eq!(problems(&spec), Vec::<String>::new());
+        let scram = problems(&spec.replace(r#""plain""#, r#""scram_sha256""#));
+        assert_eq!(scram.iter().any(|line| line.contains("--features kafka-ssl")), !cfg!(feature = "kafka-ssl"));
     }
 
     #[test]

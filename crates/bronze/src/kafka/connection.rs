@@ -1,6 +1,9 @@
 //! A consumer and what is asked of the cluster through it. Every call here blocks, up to a stated time.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,9 +14,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList};
 use regex::Regex;
-use stage::{Error, Result};
+use stage::{Error, Kind, Result};
 
-use super::failure::{code_of, failure, is_away, is_connection};
+use super::failure::{code_of, failure, is_away, is_connection, is_too_large, may_pass};
 use super::positions::{First, Kept, Partition};
 use super::spec::KafkaSpec;
 use super::token::Tokens;
@@ -21,7 +24,7 @@ use super::token::Tokens;
 /// How long brokers may be silent before a start gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long brokers may all refuse the connection before a start gives up.
-const REFUSED: Duration = Duration::from_secs(2);
+pub(crate) const REFUSED: Duration = Duration::from_secs(2);
 /// How long one question may take before events of the client are looked at.
 const ASK: Duration = Duration::from_secs(2);
 
@@ -33,6 +36,8 @@ pub(crate) struct Watch {
 
 #[derive(Default)]
 struct Told {
+    /// Why there is no token for a login.
+    no_token: Option<(Kind, String)>,
     /// The last error and the library's words for it.
     error: Option<(RDKafkaErrorCode, String)>,
     /// How far committed messages go, by topic and partition.
@@ -41,9 +46,13 @@ struct Told {
 
 /// A consumer that joins no group, and what it reads.
 pub(crate) struct Connection {
-    pub(crate) consumer: BaseConsumer<Watch>,
+    consumer: Arc<BaseConsumer<Watch>>,
+    /// Stands behind the consumer, so that the thread which waits for its end is the last to own that.
+    _end: Sender<Infallible>,
     spec: KafkaSpec,
     pattern: Option<Regex>,
+    /// Whether the reader's polls serve what the library has to tell.
+    is_read: AtomicBool,
 }
 
 impl Connection {
@@ -58,7 +67,19 @@ impl Connection {
             pattern.map_err(|error| Error::config(format!("{doing}: the pattern is wrong")).with_source(error))?;
         let watch = Watch { tokens, told: Mutex::default() };
         let consumer = config.create_with_context(watch).map_err(|error| failure(&doing, &error, ""))?;
-        Ok(Connection { consumer, spec: spec.clone(), pattern })
+        let consumer = Arc::new(consumer);
+        let end = drop_aside(&consumer)?;
+        Ok(Connection { consumer, _end: end, spec: spec.clone(), pattern, is_read: AtomicBool::new(false) })
+    }
+
+    /// The consumer, for the thread that reads.
+    pub(crate) fn consumer(&self) -> &BaseConsumer<Watch> {
+        &self.consumer
+    }
+
+    /// From now on, what the library has to tell is served by the polls of the reader.
+    pub(crate) fn leave_events_to_reader(&self) {
+        self.is_read.store(true, Ordering::Release);
     }
 
     /// The cluster's identity, which stays when brokers are replaced.
@@ -168,8 +189,23 @@ impl Connection {
     /// An error met while polling, as one of ours.
     pub(crate) fn read_failure(&self, error: &KafkaError) -> Error {
         let doing = format!("could not read {} of {}", self.spec.topics_in_words(), self.spec.brokers);
-        let told = self.watch().error.clone().filter(|(code, _)| Some(*code) == code_of(error));
-        failure(&doing, error, told.as_ref().map_or("", |(_, words)| words))
+        let told = self.watch().error.clone();
+        match told {
+            Some((code @ RDKafkaErrorCode::MessageSizeTooLarge, _)) => self.told_failure(&doing, code, ""),
+            Some((code, words)) if Some(code) == code_of(error) => self.told_failure(&doing, code, &words),
+            _ => failure(&doing, error, ""),
+        }
+    }
+
+    /// What the library told, as an error of ours. When a login failed for want of a token, the reason is another.
+    fn told_failure(&self, doing: &str, code: RDKafkaErrorCode, words: &str) -> Error {
+        let no_token = self.watch().no_token.clone();
+        match no_token {
+            Some((kind, why)) if code == RDKafkaErrorCode::Authentication => {
+                Error::new(kind, format!("{doing}: {why}"))
+            }
+            _ => failure(doing, &KafkaError::MessageConsumption(code), words),
+        }
     }
 
     /// Asks until there is an answer, an error that will not pass, or no more patience. A login that failed is only told
@@ -191,7 +227,7 @@ impl Connection {
                 Err(error) => error,
             };
             self.serve_events();
-            if code_of(&error).is_none_or(|code| !is_connection(code)) {
+            if !code_of(&error).is_some_and(may_pass) {
                 return Err(failure(&doing, &error, ""));
             }
             let told = self.watch().error.clone();
@@ -201,7 +237,7 @@ impl Connection {
             let is_over = begun.elapsed() > patience || since.is_some_and(|since| since.elapsed() > REFUSED);
             match told {
                 Some((code, words)) if !will_pass || (is_over && is_away) => {
-                    return Err(failure(&doing, &KafkaError::MetadataFetch(code), &words));
+                    return Err(self.told_failure(&doing, code, &words));
                 }
                 _ if is_over => return Err(failure(&doing, &error, "")),
                 _ => {}
@@ -210,9 +246,9 @@ impl Connection {
         }
     }
 
-    /// Lets the library tell what it has to tell. Nothing is assigned yet where this is called, so no message is lost.
+    /// Lets the library tell what it has to tell. Nothing is assigned before somebody reads, so no message is lost.
     fn serve_events(&self) {
-        if self.consumer.assignment().is_ok_and(|assigned| assigned.count() > 0) {
+        if self.is_read.load(Ordering::Acquire) {
             return;
         }
         // A poll that gives nothing may have served a line of the log, so it does not mean that the queue is empty.
@@ -224,6 +260,22 @@ impl Connection {
     fn watch(&self) -> std::sync::MutexGuard<'_, Told> {
         self.consumer.context().told()
     }
+}
+
+/// Lets a thread of its own drop the consumer, once its other owners and what is returned are gone: the library takes
+/// up to seconds for that, which no worker may be held up for.
+fn drop_aside(consumer: &Arc<BaseConsumer<Watch>>) -> Result<Sender<Infallible>> {
+    let (end, ended) = channel();
+    let consumer = Arc::clone(consumer);
+    let wait = move || {
+        // Nothing is ever sent, so this ends when the sender is gone.
+        let _ = ended.recv();
+        drop(consumer);
+    };
+    let thread = std::thread::Builder::new().name("kafka end".to_owned()).spawn(wait);
+    thread
+        .map(|_| end)
+        .map_err(|error| Error::unavailable("could not start a thread for a consumer").with_source(error))
 }
 
 fn numbered(topic: &MetadataTopic) -> Vec<(String, i32)> {
@@ -247,6 +299,7 @@ impl ClientContext for Watch {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, "{reason}");
         let Some(code) = code_of(&error) else { return };
+        let code = if is_too_large(reason) { RDKafkaErrorCode::MessageSizeTooLarge } else { code };
         let mut told = self.told();
         // That all brokers are away follows from a login that was refused, and must not hide it.
         let hides = told.error.as_ref().is_some_and(|(known, _)| !is_connection(*known)) && is_connection(code);
@@ -271,10 +324,10 @@ impl ClientContext for Watch {
         &self,
         _configuration: Option<&str>,
     ) -> std::result::Result<OAuthToken, Box<dyn std::error::Error>> {
-        match &self.tokens {
-            Some(tokens) => Ok(tokens.token().map_err(|error| error.chain())?),
-            None => Err("no token was configured".into()),
-        }
+        let Some(tokens) = &self.tokens else { return Err("no token was configured".into()) };
+        let token = tokens.token();
+        self.told().no_token = token.as_ref().err().map(|error| (error.kind(), error.chain()));
+        Ok(token.map_err(|error| error.chain())?)
     }
 }
 

@@ -53,6 +53,34 @@ pub(crate) fn is_away(code: Code) -> bool {
     matches!(code, Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve)
 }
 
+/// Whether the same question may be answered a moment later.
+pub(crate) fn may_pass(code: Code) -> bool {
+    is_connection(code) || (is_of_broker(code) && meaning(code).0 == Kind::Unavailable)
+}
+
+/// Whether a broker said it and not the library. It may pass, and the library asks again by itself.
+pub(crate) fn is_of_broker(code: Code) -> bool {
+    code == Code::Unknown || code as i32 > Code::NoError as i32
+}
+
+/// Whether it may be so for a moment only, and is met again at once when the source is opened while it is so.
+pub(crate) fn is_seen_when_opening(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::SSL
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownTopic
+            | Code::UnknownPartition
+    )
+}
+
+/// Whether the library says that it hung up because an answer is larger than it takes, for which it has no code.
+pub(crate) fn is_too_large(reason: &str) -> bool {
+    reason.contains("Invalid frame size") || reason.contains("increase receive.message.max.bytes")
+}
+
 /// Whether the error is about the consumer group, which is named but never used.
 pub(crate) fn is_of_group(code: Code) -> bool {
     matches!(
@@ -139,6 +167,23 @@ mod tests {
         let large = of(Code::MessageSizeTooLarge);
         assert_eq!(large.kind(), Kind::Data);
         assert!(large.message().contains("receive.message.max.bytes"));
+    }
+
+    #[test]
+    fn what_a_broker_cannot_answer_now_is_asked_again_and_what_it_forbids_is_not() {
+        for code in [Code::Unknown, Code::KafkaStorageError, Code::NotLeaderForPartition, Code::AllBrokersDown] {
+            assert!(may_pass(code), "{code}");
+        }
+        for code in [Code::TopicAuthorizationFailed, Code::UnknownTopicOrPartition, Code::AutoOffsetReset, Code::SSL] {
+            assert!(!may_pass(code), "{code}");
+        }
+        assert!(is_seen_when_opening(Code::UnknownTopic) && !is_seen_when_opening(Code::TopicAuthorizationFailed));
+    }
+
+    #[test]
+    fn a_connection_that_broke_over_a_size_is_told_apart() {
+        assert!(is_too_large("b:1/1: Receive failed: Invalid frame size 3000123"));
+        assert!(!is_too_large("b:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::connection::{Connection, PATIENCE, SharedConnection};
 use super::payload::TOMBSTONE;
 use super::positions::{Partition, first_of, go_on, range};
 use super::reader::Reader;
+use super::scout::Scout;
 use super::settings::client_config;
 use super::spec::{KafkaSecrets, KafkaSpec};
 use super::token::Tokens;
@@ -45,6 +46,8 @@ pub(crate) struct Feed {
 pub(crate) struct Gathered {
     rows: u64,
     bytes: u64,
+    /// What of it are bytes of messages.
+    pub(crate) message_bytes: u64,
     /// The next offset of every partition that moved.
     next: BTreeMap<u32, i64>,
     newest: Option<i64>,
@@ -83,7 +86,9 @@ impl Feed {
             connection.assign(&begun)?;
             let connection = Arc::new(connection);
             of_reader.lock().add(&begun);
-            Reader::start(Arc::clone(&connection), of_reader, &cluster, known, spec.on_data_loss)?;
+            let on_data_loss = spec.on_data_loss;
+            let of_scout = Arc::clone(&connection);
+            Reader::start(Scout { connection: of_scout, buffer: of_reader, cluster, held: known, on_data_loss })?;
             Ok((connection, begun, ends))
         })
         .await?;
@@ -151,6 +156,7 @@ impl Feed {
         for piece in &taken.pieces {
             gathered.rows += piece.rows() as u64;
             gathered.bytes += piece.bytes() as u64;
+            gathered.message_bytes += piece.message_bytes() as u64;
             let newest = piece.timestamps.iter().copied().filter(|time| *time != NO_TIME).max();
             gathered.newest = gathered.newest.max(newest);
         }
@@ -192,6 +198,16 @@ impl Feed {
     /// Whether the table knows where reading began.
     pub(crate) fn is_pinned(&self) -> bool {
         self.begun.is_empty() || !self.held.is_empty()
+    }
+
+    /// Whether the batch passes offsets of which the table does not know: those of messages that nobody sees, or that are
+    /// gone. Once the table knows, nobody takes them for lost when the broker deletes them.
+    pub(crate) fn has_passed_unknown(&self, gathered: &Gathered) -> bool {
+        let partitions = self.buffer.lock().partitions.clone();
+        gathered.next.iter().any(|(number, next)| {
+            let held = partitions.get(*number as usize).and_then(|partition| self.held.get(&partition.id));
+            held.or_else(|| self.begun.get(number).copied()).is_some_and(|known| known != *next)
+        })
     }
 
     /// The range of a batch. Partitions that were begun and not moved are pinned where they were begun.

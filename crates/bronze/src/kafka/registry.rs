@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use stage::{Error, Kind, Result, Secret};
 
+use super::address::shown;
 use super::spec::{KafkaSecrets, RegistrySpec};
 
 /// How long one request may take.
@@ -14,7 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_REFERENCES: usize = 200;
 
 /// A registry.
-#[derive(Debug)]
 pub(crate) struct Registry {
     client: reqwest::Client,
     url: String,
@@ -73,7 +73,7 @@ impl Registry {
     /// [`Kind::Data`] when there is no such schema, or it is of another type; [`Kind::Config`] when the login is not
     /// accepted; [`Kind::Unavailable`] when the registry does not answer.
     pub(crate) async fn schema(&self, id: u32, schema_type: &str) -> Result<SchemaText> {
-        let doing = format!("could not read schema {id} from the registry at {}", self.url);
+        let doing = format!("could not read schema {id} from the registry at {}", shown(&self.url));
         let answer = self.get(&doing, &format!("schemas/ids/{id}")).await?;
         let found = answer.schema_type.as_deref().unwrap_or("AVRO");
         if !found.eq_ignore_ascii_case(schema_type) {

@@ -18,7 +18,7 @@ use super::spec::{KafkaFormat, KafkaSecrets, RegistrySpec};
 use super::wire::{framed, message_indexes};
 
 /// The schemas of a source. Clones share what was read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Schemas {
     format: KafkaFormat,
     registry: Arc<Registry>,

@@ -38,6 +38,11 @@ impl Effective {
         }
     }
 
+    /// Whether the library does this with OpenSSL only, which a build has with the feature `kafka-ssl`.
+    pub(crate) fn needs_feature(&self) -> bool {
+        self.tls || (self.sasl && self.mechanism.is_some_and(|mechanism| mechanism != Mechanism::Plain))
+    }
+
     pub(crate) fn is_protocol(&self, protocol: Protocol) -> bool {
         let otherwise = Protocol::SaslSsl;
         protocol == otherwise && self.protocol == protocol
@@ -98,7 +103,7 @@ fn secure(config: &mut ClientConfig, spec: &KafkaSpec, secrets: &KafkaSecrets) -
     if !effective.tls && !effective.sasl {
         return Ok(());
     }
-    if !cfg!(feature = "kafka-ssl") {
+    if effective.needs_feature() && !cfg!(feature = "kafka-ssl") {
         return Err(Error::config(format!("could not connect to {}: {NEEDS_FEATURE}", spec.brokers)));
     }
     config.set(

@@ -68,7 +68,7 @@ impl KafkaBronze {
         let sample = self.find(&mut feed, &mut gathered, &table, context).await?;
         // A start that another moment would choose differently is kept even if no message came.
         let is_pinned = self.source.start == "earliest" || feed.is_pinned();
-        if sample.is_empty() && is_pinned {
+        if sample.is_empty() && is_pinned && !feed.has_passed_unknown(&gathered) {
             self.feed = Some(feed);
             return Ok(Progress::idle());
         }
@@ -220,6 +220,7 @@ impl KafkaBronze {
         };
         let mut progress = batch::commit(&self.lake, table, commit, &[]).await?;
         feed.committed(gathered, &range);
+        progress.bytes_read = gathered.message_bytes;
         progress.idle = match context.streaming {
             true => feed.buffer.due_in(self.trigger()) != Some(Duration::ZERO),
             false => gathered.is_last,

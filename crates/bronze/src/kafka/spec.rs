@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stage::{Result, Secret};
 
-use crate::time_span::TimeSpan;
+use frame::TimeSpan;
 
 /// `[source.kafka]`: topics of Kafka, read exactly once.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]

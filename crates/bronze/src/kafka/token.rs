@@ -7,6 +7,7 @@ use serde::Deserialize;
 use stage::{Error, Result, Secret};
 use tokio::runtime::Handle;
 
+use super::address::shown;
 use super::settings::Effective;
 use super::spec::{KafkaSecrets, KafkaSpec, Mechanism};
 
@@ -16,7 +17,6 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where tokens come from.
-#[derive(Debug)]
 pub(crate) enum Tokens {
     /// A token as it is.
     Given(Secret),
@@ -70,7 +70,7 @@ impl Tokens {
 }
 
 async fn ask(url: &str, client_id: &str, client_secret: &Secret, scope: Option<&str>) -> Result<Answer> {
-    let doing = format!("could not get a token from {url}");
+    let doing = format!("could not get a token from {}", shown(url));
     let failed = |error: reqwest::Error| Error::unavailable(doing.clone()).with_source(error.without_url());
     let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(failed)?;
     let escape =

@@ -1,16 +1,27 @@
-//! `medallion generate experiments|behavior`: realistic data in the landing folder.
+//! `medallion generate experiments|behavior`: realistic data in the landing folder, or in a topic of Kafka.
 
 use std::path::PathBuf;
 
 use ::stage::{Error, Result};
 use generate::{BehaviorOptions, Disorder, ExperimentsOptions, Summary};
 
-use crate::args::{GenerateArguments, GenerateKind, OutputFormat, ProjectArguments};
+use super::produce;
+use crate::args::{Destination, GenerateArguments, GenerateKind, OutputFormat, ProjectArguments};
 use crate::output::{self, counted, thousands};
 
+/// How many events when that is not said.
+const ROWS: u64 = 100_000;
+/// The seed when it is not said.
+const SEED: u64 = 42;
+
 /// Generates what was asked for.
-pub(super) fn run(project: &ProjectArguments, arguments: &GenerateArguments, output: OutputFormat) -> Result<u8> {
-    let folder = landing(project, arguments)?;
+pub(super) async fn run(project: &ProjectArguments, arguments: &GenerateArguments, output: OutputFormat) -> Result<u8> {
+    refuse_what_does_not_fit(arguments)?;
+    let folder = match &arguments.to {
+        Some(Destination::Kafka) => return produce::run(arguments, output).await,
+        Some(Destination::Folder(folder)) => folder.clone(),
+        None => landing(project)?,
+    };
     let summary = match arguments.kind {
         GenerateKind::Experiments => generate::experiments(&experiments(arguments), &folder)?,
         GenerateKind::Behavior => generate::behavior(&behavior(arguments), &folder)?,
@@ -19,10 +30,33 @@ pub(super) fn run(project: &ProjectArguments, arguments: &GenerateArguments, out
     Ok(0)
 }
 
-fn landing(project: &ProjectArguments, arguments: &GenerateArguments) -> Result<PathBuf> {
-    if let Some(folder) = &arguments.to {
-        return Ok(folder.clone());
+/// An option that would have no effect is a mistake; all of them are told together.
+fn refuse_what_does_not_fit(arguments: &GenerateArguments) -> Result<()> {
+    let to_kafka = arguments.to == Some(Destination::Kafka);
+    let options = [
+        ("--start", arguments.start.is_some(), false),
+        ("--days", arguments.days.is_some(), false),
+        ("--new-attribute-from", arguments.new_attribute_from.is_some(), false),
+        ("--rate", arguments.rate.is_some(), true),
+        ("--for", arguments.duration.is_some(), true),
+        ("--brokers", arguments.brokers.is_some(), true),
+        ("--topic", arguments.topic.is_some(), true),
+    ];
+    let mut wrong: Vec<String> = options
+        .into_iter()
+        .filter(|(_, is_given, of_kafka)| *is_given && *of_kafka != to_kafka)
+        .map(|(name, ..)| match to_kafka {
+            true => format!("{name} is for data in a folder; leave it out, events to Kafka happen now"),
+            false => format!("{name} is for events to Kafka; add --to kafka"),
+        })
+        .collect();
+    if to_kafka && matches!(arguments.kind, GenerateKind::Experiments) {
+        wrong.push("only `behavior` can be sent to Kafka".to_owned());
     }
+    if wrong.is_empty() { Ok(()) } else { Err(Error::config(wrong.join("; "))) }
+}
+
+fn landing(project: &ProjectArguments) -> Result<PathBuf> {
     let project = super::load_checked(project)?;
     let landing = project
         .variables
@@ -40,8 +74,8 @@ fn landing(project: &ProjectArguments, arguments: &GenerateArguments) -> Result<
 fn experiments(arguments: &GenerateArguments) -> ExperimentsOptions {
     let defaults = ExperimentsOptions::default();
     ExperimentsOptions {
-        rows: arguments.rows,
-        seed: arguments.seed,
+        rows: arguments.rows.unwrap_or(ROWS),
+        seed: arguments.seed.unwrap_or(SEED),
         start: arguments.start.unwrap_or(defaults.start),
         days: arguments.days.unwrap_or(defaults.days),
         disorder: disorder(arguments, &defaults.disorder),
@@ -53,8 +87,8 @@ fn experiments(arguments: &GenerateArguments) -> ExperimentsOptions {
 fn behavior(arguments: &GenerateArguments) -> BehaviorOptions {
     let defaults = BehaviorOptions::default();
     BehaviorOptions {
-        rows: arguments.rows,
-        seed: arguments.seed,
+        rows: arguments.rows.unwrap_or(ROWS),
+        seed: arguments.seed.unwrap_or(SEED),
         start: arguments.start.unwrap_or(defaults.start),
         days: arguments.days.unwrap_or(defaults.days),
         disorder: disorder(arguments, &defaults.disorder),
@@ -63,7 +97,8 @@ fn behavior(arguments: &GenerateArguments) -> BehaviorOptions {
     }
 }
 
-fn disorder(arguments: &GenerateArguments, defaults: &Disorder) -> Disorder {
+/// The shares of events with something wrong.
+pub(super) fn disorder(arguments: &GenerateArguments, defaults: &Disorder) -> Disorder {
     Disorder {
         bad: arguments.bad.unwrap_or(defaults.bad),
         duplicate: arguments.duplicate.unwrap_or(defaults.duplicate),

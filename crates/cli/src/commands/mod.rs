@@ -6,6 +6,7 @@ mod generate;
 mod history;
 mod new;
 mod optimize;
+mod produce;
 mod query;
 mod run;
 mod runs;
@@ -38,7 +39,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::History(arguments) => history::run(open(&project)?, &arguments, output).await,
         Command::Optimize(arguments) => optimize::run(open(&project)?, &arguments, output).await,
         Command::Vacuum(arguments) => vacuum::run(open(&project)?, &arguments, output).await,
-        Command::Generate(arguments) => generate::run(&project, &arguments, output),
+        Command::Generate(arguments) => generate::run(&project, &arguments, output).await,
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

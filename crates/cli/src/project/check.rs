@@ -72,6 +72,7 @@ fn check_bronze(schema: &SchemaSpec, source: &SourceSpec) -> Vec<Problem> {
     match source {
         SourceSpec::Files(files) => problems.extend(check_files(files)),
         SourceSpec::Kafka(kafka) => problems.extend(bronze::kafka::check(kafka, schema)),
+        SourceSpec::Kinesis(kinesis) => problems.extend(bronze::kinesis::check(kinesis, schema)),
     }
     problems
 }
@@ -126,6 +127,7 @@ fn check_silver(
         );
         problems.push(Problem::new("from", message));
     }
+    problems.extend(spec.watermark.as_ref().and_then(|_| silver::check_watermark_upstream(from)));
     problems.extend(check_write(&spec.write));
     problems
 }

@@ -205,6 +205,7 @@ fn read_spec<T: DeserializeOwned + JsonSchema + 'static>(
 fn bronze_with_folder(mut spec: bronze::spec::BronzeSpec, root: &Path) -> bronze::spec::BronzeSpec {
     match &mut spec.source {
         SourceSpec::Files(files) => files.path = location(&files.path, root),
+        SourceSpec::Kinesis(kinesis) => kinesis.paths_mut().into_iter().for_each(|path| *path = location(path, root)),
         SourceSpec::Kafka(kafka) => kafka.paths_mut().into_iter().for_each(|path| *path = location(path, root)),
     }
     spec

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use bronze::spec::BronzeSpec;
 use frame::clean::Cleaner;
-use frame::spec::{NewColumns, SchemaSpec};
+use frame::spec::NewColumns;
 use gold::spec::GoldSpec;
 use silver::spec::{SilverSpec, WriteSpec};
 use sql::{Engine, EngineOptions, SqlProblem};
@@ -62,7 +63,7 @@ impl Planner<'_> {
     async fn output_of(&mut self, table: &Table) -> Option<SchemaRef> {
         match &table.definition {
             Definition::Bronze(spec) => {
-                let schema = bronze_schema(&spec.schema, self.known.get(&table.name))?;
+                let schema = bronze_schema(spec, self.known.get(&table.name))?;
                 let remedy = "; columns that partition a bronze table are written in [schema]";
                 let problems = check_columns_exist("partition_by", &spec.partition_by, &names(&schema), remedy);
                 self.note(table, problems);
@@ -88,6 +89,11 @@ impl Planner<'_> {
                 return None;
             }
         };
+        let watermark = spec.watermark.as_ref();
+        self.note(
+            table,
+            watermark.and_then(|spec| silver::check_watermark_column(spec, &cleaned)).into_iter().collect(),
+        );
         let output = match sql {
             Some(sql) => {
                 let row_wise = spec.write != WriteSpec::Overwrite;
@@ -210,15 +216,17 @@ fn names(schema: &Schema) -> Vec<&str> {
 }
 
 /// The columns of a bronze table: those of its spec, then others that the table has, then those that bronze adds.
-fn bronze_schema(spec: &SchemaSpec, existing: Option<&SchemaRef>) -> Option<SchemaRef> {
-    if spec.is_empty() {
+fn bronze_schema(spec: &BronzeSpec, existing: Option<&SchemaRef>) -> Option<SchemaRef> {
+    if spec.schema.is_empty() {
         return existing.cloned();
     }
-    let declared = frame::types::schema(spec).ok()?;
+    let declared = frame::types::schema(&spec.schema).ok()?;
+    let added = spec.source.added_fields();
     let mut fields: Vec<Arc<Field>> = declared.fields().iter().cloned().collect();
-    let is_new =
-        |field: &&Arc<Field>| declared.field_with_name(field.name()).is_err() && !bronze::is_system(field.name());
+    let is_new = |field: &&Arc<Field>| {
+        declared.field_with_name(field.name()).is_err() && !added.iter().any(|added| added.name() == field.name())
+    };
     fields.extend(existing.iter().flat_map(|schema| schema.fields().iter()).filter(is_new).cloned());
-    fields.extend(bronze::system_fields());
+    fields.extend(added);
     Some(Arc::new(Schema::new(fields)))
 }

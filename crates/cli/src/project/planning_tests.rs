@@ -59,6 +59,33 @@ async fn unknown_columns_are_found_in_sql_and_specs() {
 }
 
 #[tokio::test]
+async fn a_watermark_is_over_a_time_of_the_cleaned_rows() {
+    let with = |column: &str| format!("watermark = {{ column = \"{column}\", delay = \"1h\" }}\n{SILVER}");
+    let file = "pipelines/shop/silver/orders.toml";
+    assert_eq!(planned_with(file, &with("at")).await, Vec::<String>::new());
+    check_only(
+        &planned_with(file, &with("att")).await,
+        "pipelines/shop/silver/orders.toml:1:24: there is no column `att`; did you mean `at`?",
+    );
+    check_only(
+        &planned_with(file, &with("id")).await,
+        "pipelines/shop/silver/orders.toml:1:24: a watermark needs a timestamp or date, and `id` is long after [clean]",
+    );
+}
+
+#[tokio::test]
+async fn what_a_source_brings_beside_the_data_can_be_selected() {
+    let mut files = sound();
+    let (_, schema) = files["pipelines/shop/bronze/orders.toml"].split_once("[schema]").unwrap();
+    let kafka = "[source.kafka]\nbrokers = \"b:9092\"\ntopics = [\"orders\"]\nformat = \"json\"\n";
+    let orders = format!("{kafka}[schema]{schema}");
+    files.insert("pipelines/shop/bronze/orders.toml", orders);
+    let columns = "id, at, amount, _key, _headers, _timestamp, _position";
+    files.insert("pipelines/shop/silver/orders.sql", format!("SELECT {columns} FROM bronze.orders"));
+    assert_eq!(planned(&files).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_column_that_may_still_land_is_to_be_declared() {
     let found =
         planned_with("pipelines/shop/silver/orders.sql", "SELECT id, at, amount, plan FROM bronze.orders").await;

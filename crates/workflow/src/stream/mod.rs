@@ -13,8 +13,7 @@
 //!
 //! # Stopping
 //! When the cancellation of its context is set, no new batch begins and an open one is finished. What takes too long for
-//! that is told to stop, and dropped after [`crate::PATIENCE`] unless it is just then committing; all of it within
-//! [`crate::STOPPING_TIME`].
+//! that is told to stop, and dropped after [`crate::PATIENCE`], or a little later if it is just then committing.
 
 mod event;
 mod guard;
@@ -43,7 +42,7 @@ pub use histogram::Histogram;
 pub use outcome::{StreamOutcome, TableOutcome};
 pub use status::{LastCommit, StreamStatus, TableState, TableStatus};
 
-use crate::attempt::{PATIENCE, STOPPING_TIME, words};
+use crate::attempt::{PATIENCE, words};
 use crate::definition::Workflow;
 use crate::history::History;
 use crate::runner::{Workshop, run_id};
@@ -54,8 +53,11 @@ use keeper::{Keeper, Shared};
 use plan::{Planned, plan};
 use wakes::Wakes;
 
-/// How long an open batch may take until it is told to stop.
-const FINISHING_TIME: Duration = Duration::from_secs(20);
+/// How long an open batch may take until it is told to stop. With what comes after it, this leaves those who stopped the
+/// stream some of the half minute that supervisors wait before they kill.
+const FINISHING_TIME: Duration = Duration::from_secs(15);
+/// How long a commit may go on after that.
+const COMMITTING_TIME: Duration = Duration::from_secs(5);
 
 /// Told of each event at once. It must not block.
 pub type Events = Arc<dyn Fn(StreamEvent) + Send + Sync>;
@@ -197,7 +199,7 @@ async fn stopping([ours, of_stages]: [&CancellationToken; 2], shared: &Shared) {
     tokio::time::sleep(PATIENCE).await;
     shared.patience_over.cancel();
     // Dropping takes effect when the stage next waits for something.
-    tokio::time::sleep(STOPPING_TIME - FINISHING_TIME - PATIENCE).await;
+    tokio::time::sleep(COMMITTING_TIME).await;
 }
 
 fn given_up(table: TableName) -> TableOutcome {

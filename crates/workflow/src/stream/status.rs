@@ -80,6 +80,9 @@ pub struct TableStatus {
     /// How long its batches took, from their start to the commit.
     #[serde(skip)]
     pub commit_seconds: Histogram,
+    /// The time from the newest event of each batch to the commit that brought it, where event times are known.
+    #[serde(skip)]
+    pub end_to_end_seconds: Histogram,
     /// Its last commit in this stream.
     pub last_commit: Option<LastCommit>,
     /// The event time of the newest row in it. Where its stage does not tell, it is that of the tables it reads.
@@ -107,6 +110,7 @@ impl TableStatus {
             batches: 0,
             progress: Progress::default(),
             commit_seconds: Histogram::default(),
+            end_to_end_seconds: Histogram::default(),
             last_commit: None,
             event_time: None,
             delay_seconds: None,
@@ -196,6 +200,9 @@ impl StreamStatus {
             status.event_time = own.or(inherited).or(status.event_time);
             let delay = status.event_time.map(|event| (at - event).as_seconds_f64().max(0.0));
             status.delay_seconds = delay;
+            if let Some(delay) = delay {
+                status.end_to_end_seconds.observe(delay);
+            }
             delay
         })
         .flatten()
