@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Sets that are locked one by one, so that workers rarely wait for each other.
 const SHARDS: usize = 64;
 /// Memory of one key in a set that has just grown.
-const BYTES_PER_KEY: usize = 40;
+pub(crate) const BYTES_PER_KEY: usize = 40;
 
 /// Hashes the key columns of rows. Two nulls are the same value.
 #[derive(Debug, Clone)]
@@ -157,6 +157,22 @@ impl BatchKeys {
         Ok(())
     }
 
+    /// Which keys of this batch are among some others.
+    pub(crate) fn found_in(&self, others: &KeySet, found: &mut KeySet) -> Result<()> {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            found.extend(shard.iter().filter(|key| others.contains(*key)));
+        }
+        for mut run in self.runs().each()? {
+            while let Some(key) = run.next_key()? {
+                if others.contains(&key) {
+                    found.insert(key);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn turn_into_run(&self) -> Result<()> {
         let _turning = self.turning.write().unwrap_or_else(PoisonError::into_inner);
         let mut keys: Vec<u128> = Vec::new();
@@ -209,6 +225,9 @@ mod tests {
             let existing: Vec<u128> = existing.iter().map(|number| spread(*number)).collect();
             let mut duplicates = Duplicates { but_first: keys.repeated().unwrap(), ..Duplicates::default() };
             keys.shared_with(&existing, &mut duplicates.everywhere).unwrap();
+            let mut found = KeySet::default();
+            keys.found_in(&existing.iter().copied().collect(), &mut found).unwrap();
+            prop_assert_eq!(&found, &duplicates.everywhere);
             let mut met = Duplicates::nothing_met();
             let mut kept: Vec<u128> = Vec::new();
             for file in &staged {

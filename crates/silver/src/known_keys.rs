@@ -38,7 +38,9 @@ impl KnownKeys {
         match &self.seen {
             Some((known, seen)) if *known == id && *seen <= version => {
                 match table.changes(seen + 1).await {
-                    Ok(changes) if changes.rewritten.is_none() && !changes.is_reshaped => self.move_rows(&changes.moved),
+                    Ok(changes) if changes.rewritten.is_none() && !changes.is_reshaped => {
+                        self.move_rows(&changes.moved)
+                    }
                     // The log was cleaned too far, or rows have gone.
                     Ok(_) => self.forget(),
                     Err(error) if error.kind() == ::stage::Kind::Data => self.forget(),
@@ -91,5 +93,100 @@ impl KnownKeys {
                 self.files.extend(to.iter().cloned());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use ::stage::TableName;
+    use arrow::array::{Int64Array, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use lake::{Commit, Lake, Operation, Record, S3Settings};
+
+    use super::*;
+
+    struct Shelf {
+        _folder: tempfile::TempDir,
+        lake: Lake,
+        name: TableName,
+    }
+
+    impl Shelf {
+        fn new() -> Shelf {
+            let folder = tempfile::tempdir().unwrap();
+            let lake = Lake::new(folder.path().to_str().unwrap(), &S3Settings::default()).unwrap();
+            Shelf { _folder: folder, lake, name: "shop.silver.orders".parse().unwrap() }
+        }
+
+        async fn commit(&self, operation: Operation, id: i64, remove: Vec<Add>) -> Table {
+            let mut table = self.lake.open(&self.name).await.unwrap();
+            let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
+            let mut writer = table.staging().writer(schema.clone(), &[]);
+            let rows = RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![id]))]).unwrap();
+            writer.write(&rows).await.unwrap();
+            let commit = Commit {
+                operation,
+                schema,
+                partition_by: Vec::new(),
+                properties: BTreeMap::new(),
+                add: writer.close().await.unwrap(),
+                remove,
+                range: None,
+                record: Record::default(),
+            };
+            table.commit(commit).await.unwrap();
+            table
+        }
+    }
+
+    async fn learn(known: &mut KnownKeys, table: &Table) {
+        known.follow(table).await.unwrap();
+        let unknown = known.unknown(&table.files().await.unwrap());
+        assert!(known.learn(&(0..unknown.len() as u128).collect::<Vec<_>>()));
+        known.learned(&unknown);
+    }
+
+    #[tokio::test]
+    async fn only_files_that_came_since_are_unknown() {
+        let (shelf, mut known) = (Shelf::new(), KnownKeys::new(1 << 20));
+        let first = shelf.commit(Operation::Append, 1, Vec::new()).await;
+        learn(&mut known, &first).await;
+        let second = shelf.commit(Operation::AppendChecked, 2, Vec::new()).await;
+        known.follow(&second).await.unwrap();
+        let unknown = known.unknown(&second.files().await.unwrap());
+        assert_eq!((unknown.len(), known.keys().len()), (1, 1));
+        assert!(!first.files().await.unwrap().iter().any(|file| file.path == unknown[0].path));
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_compacted_files_is_known_of_the_new_ones() {
+        let (shelf, mut known) = (Shelf::new(), KnownKeys::new(1 << 20));
+        let table = shelf.commit(Operation::Append, 1, Vec::new()).await;
+        learn(&mut known, &table).await;
+        let old = table.files().await.unwrap();
+        let table = shelf.commit(Operation::Optimize { target_file_size: 1 }, 1, old).await;
+        known.follow(&table).await.unwrap();
+        assert!(known.unknown(&table.files().await.unwrap()).is_empty());
+        assert_eq!(known.keys().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_known_once_rows_have_gone() {
+        let (shelf, mut known) = (Shelf::new(), KnownKeys::new(1 << 20));
+        learn(&mut known, &shelf.commit(Operation::Append, 1, Vec::new()).await).await;
+        let table = shelf.commit(Operation::Overwrite, 2, Vec::new()).await;
+        known.follow(&table).await.unwrap();
+        assert_eq!((known.unknown(&table.files().await.unwrap()).len(), known.keys().len()), (1, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_remembered_in_part() {
+        let mut known = KnownKeys::new(3 * BYTES_PER_KEY);
+        assert!(known.learn(&[1, 2]));
+        assert!(!known.learn(&[3, 4]));
+        assert!(known.keys().is_empty());
     }
 }

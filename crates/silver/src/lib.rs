@@ -5,6 +5,7 @@
 
 mod clean_step;
 mod keys;
+mod known_keys;
 mod merge;
 mod overlap;
 mod settle;

@@ -7,6 +7,7 @@ use quality::Staged;
 use sql::Engine;
 
 use crate::keys::BatchKeys;
+use crate::known_keys::KnownKeys;
 use crate::merge::Merge;
 use crate::spec::{SilverSpec, WriteSpec};
 use crate::unique::Unique;
@@ -36,8 +37,14 @@ pub(crate) struct Settling<'a> {
 }
 
 impl Settling<'_> {
-    /// The files of a commit that makes the staged rows part of the table. `keys` are those of the batch, for `unique_key`.
-    pub(crate) async fn settle(&self, staged: Staged, keys: Option<&BatchKeys>) -> Result<Files> {
+    /// The files of a commit that makes the staged rows part of the table. `keys` are those of the batch and `known` those
+    /// of earlier ones, for `unique_key`.
+    pub(crate) async fn settle(
+        &self,
+        staged: Staged,
+        keys: Option<&BatchKeys>,
+        known: Option<&mut KnownKeys>,
+    ) -> Result<Files> {
         match (&self.spec.write, keys) {
             (WriteSpec::UniqueKey(columns), Some(keys)) => {
                 let unique = Unique {
@@ -50,7 +57,7 @@ impl Settling<'_> {
                     context: self.context,
                 };
                 let against_table = !self.replaces_all && self.table.version().is_some();
-                let settled = unique.settle(staged, keys, against_table).await?;
+                let settled = unique.settle(staged, keys, against_table, known).await?;
                 Ok(Files::of(self.operation(Operation::AppendChecked), settled))
             }
             (WriteSpec::Merge(spec), _) => {

@@ -13,6 +13,7 @@ use sql::Engine;
 
 use self::query::{Input, LookUps, Query};
 use crate::keys::{BatchKeys, KeyHasher};
+use crate::known_keys::KnownKeys;
 use crate::settle::{Files, Settling};
 use crate::spec::{SilverSpec, WriteSpec};
 use crate::watermark::{Lateness, Watermark};
@@ -20,6 +21,8 @@ use crate::work::Work;
 
 /// The part of the memory that keys may use.
 const MEMORY_FOR_KEYS: usize = 4;
+/// The part of the memory that a stream may use for keys of earlier batches.
+const MEMORY_FOR_KNOWN_KEYS: usize = 8;
 
 /// A silver table and what it is made from.
 pub struct Silver {
@@ -30,6 +33,8 @@ pub struct Silver {
     lake: Lake,
     engine: Engine,
     memory_bytes: usize,
+    /// What a stream remembers of the table between batches.
+    known: KnownKeys,
 }
 
 /// What one advance reads.
@@ -55,7 +60,8 @@ impl Silver {
         engine: Engine,
         memory_bytes: usize,
     ) -> Silver {
-        Silver { name, from, spec, sql, lake, engine, memory_bytes }
+        let known = KnownKeys::new(memory_bytes / MEMORY_FOR_KNOWN_KEYS);
+        Silver { name, from, spec, sql, lake, engine, memory_bytes, known }
     }
 
     async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
@@ -160,7 +166,7 @@ impl Silver {
 
     /// Runs the query, stages the rows that pass the gate, and settles which files the commit adds and removes.
     async fn validate(
-        &self,
+        &mut self,
         table: &Table,
         reading: &Reading,
         query: &Query,
@@ -188,7 +194,8 @@ impl Silver {
             not_before: query.not_before(&self.from),
             context,
         };
-        settling.settle(staged, keys.as_ref().map(|(_, keys)| keys.as_ref())).await
+        let known = context.streaming.then_some(&mut self.known);
+        settling.settle(staged, keys.as_ref().map(|(_, keys)| keys.as_ref()), known).await
     }
 
     async fn commit(

@@ -12,9 +12,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use futures::TryStreamExt as _;
 use lake::{Add, RollingWriter, Table};
 use quality::Staged;
-use sql::{Engine, RowStream};
+use sql::{Engine, KeySet, RowStream};
 
 use crate::keys::{BatchKeys, Duplicates, KeyHasher};
+use crate::known_keys::KnownKeys;
 use crate::overlap::overlapping;
 use crate::watermark::leave_out_before;
 
@@ -36,20 +37,53 @@ pub(crate) struct Unique<'a> {
 }
 
 impl Unique<'_> {
-    /// The staged files without rows whose key is already there.
-    pub(crate) async fn settle(&self, staged: Staged, keys: &BatchKeys, against_table: bool) -> Result<Staged> {
+    /// The staged files without rows whose key is already there. `known` is what a stream remembers of earlier batches.
+    pub(crate) async fn settle(
+        &self,
+        staged: Staged,
+        keys: &BatchKeys,
+        against_table: bool,
+        known: Option<&mut KnownKeys>,
+    ) -> Result<Staged> {
         let mut duplicates = Duplicates { but_first: keys.repeated()?, ..Duplicates::default() };
         if against_table {
             let mut existing = overlapping(self.table.files().await?, &staged.added, self.keys);
             if let Some((column, micros)) = self.not_before {
                 existing = leave_out_before(existing, column, micros);
             }
-            self.find_existing(&existing, keys, &mut duplicates).await?;
+            let known = match known {
+                Some(known) => self.learn(&existing, known).await?,
+                None => None,
+            };
+            match known {
+                Some(known) => keys.found_in(known, &mut duplicates.everywhere)?,
+                None => self.find_existing(&existing, keys, &mut duplicates).await?,
+            }
         }
         if duplicates.is_empty() {
             return Ok(staged);
         }
         self.rewrite(staged, &duplicates).await
+    }
+
+    /// Reads the keys of files that are not known yet. All known keys then, or `None` when memory does not hold them.
+    async fn learn<'k>(&self, existing: &[Add], known: &'k mut KnownKeys) -> Result<Option<&'k KeySet>> {
+        known.follow(self.table).await?;
+        let unknown = known.unknown(existing);
+        if unknown.is_empty() {
+            return Ok(Some(known.keys()));
+        }
+        let hasher = KeyHasher::new(self.keys);
+        for mut stream in self.read(&unknown, self.keys).await? {
+            while let Some(rows) = stream.try_next().await? {
+                self.context.check()?;
+                if !known.learn(&hasher.hash(&rows)?) {
+                    return Ok(None);
+                }
+            }
+        }
+        known.learned(&unknown);
+        Ok(Some(known.keys()))
     }
 
     async fn find_existing(&self, existing: &[Add], keys: &BatchKeys, duplicates: &mut Duplicates) -> Result<()> {
