@@ -16,8 +16,12 @@ CRASHES ?= 100
 OUTAGE ?= 30
 CASES ?= 500
 
+# What a build has with the source of Kinesis, and the stand-in for its server.
+KINESIS := cli/kinesis,medallion-tests/kinesis
+MOTO := $(CARGO_TARGET_DIR)/kinesis/bin/moto_server
+
 .DEFAULT_GOAL := help
-.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-kafka bench-stream soak clean-demo tools go java
+.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-kafka bench-stream bench-endure soak clean-demo tools go java
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,15 +54,20 @@ test: tools go java ## Run all tests, those of real invoices if MEDALLION_RETAIL
 	cargo build --workspace --bins
 	cargo test --workspace
 
-test-kinesis: tools ## Run the tests of the Kinesis source, which a build has with `--features kinesis`; needs Python once
-	test -x $(CARGO_TARGET_DIR)/kinesis/bin/moto_server || { python3 -m venv $(CARGO_TARGET_DIR)/kinesis && $(CARGO_TARGET_DIR)/kinesis/bin/pip install --quiet --requirement tests/kinesis/requirements.txt; }
-	cargo build --workspace --bins --features cli/kinesis
-	cargo test --workspace --lib --test it --features cli/kinesis,medallion-tests/kinesis kinesis
+test-kinesis: tools $(MOTO) ## Run the tests of the Kinesis source, which is in builds with `--features kinesis`; needs Python
+	cargo build --workspace --bins --features $(KINESIS)
+	cargo test --workspace --lib --test it --features $(KINESIS) kinesis
+
+$(MOTO): tests/kinesis/requirements.txt
+	python3 -m venv $(CARGO_TARGET_DIR)/kinesis
+	$(CARGO_TARGET_DIR)/kinesis/bin/pip install --quiet --requirement $<
+	touch $@
 
 lint: tools ## Check format, lints and documentation; every warning is an error
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+	cargo clippy --workspace --all-targets --features $(KINESIS) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --features $(KINESIS)
 
 bench: tools ## Measure against hand-written Python on the same input; see bench/
 	bench/run
@@ -69,7 +78,10 @@ bench-kafka: tools ## Measure how fast a Kafka topic is drained, beside a bare c
 bench-stream: tools ## Measure the delay from produced to visible in gold; needs Java and Maven
 	bench/delay
 
-soak: tools go ## Kill runs and streams, fail their lakes and cut batches, far more often than `make test` does, and count the rows
+bench-endure: tools ## Measure whether a stream holds out at a high rate for ten minutes; needs Java and Maven
+	bench/endure
+
+soak: tools go ## Crash, fail and cut far more often than `make test` does, and count the rows
 	cargo build --workspace --bins
 	MEDALLION_CRASHES=$(CRASHES) MEDALLION_OUTAGE=$(OUTAGE) cargo test -p cli -p medallion-tests --test it -- --nocapture crash outage backlog equals_batch
 	PROPTEST_CASES=$(CASES) cargo test -p cli -p medallion-tests --lib -- --nocapture batch_cuts

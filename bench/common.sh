@@ -1,4 +1,4 @@
-# What the measurements share; sourced by `run`, `drain` and `delay`.
+# What the measurements share; sourced by `run`, `drain`, `delay` and `endure`.
 #
 # Everything made lies in the folder `bench` of the target folder: input, Python packages, lakes, brokers, and reports
 # with a line for every run.

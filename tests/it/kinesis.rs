@@ -102,6 +102,16 @@ fn a_commit_counts_the_batch_and_tells_where_each_shard_stands() {
 }
 
 #[test]
+fn no_row_is_newer_than_the_time_it_is_checked_at() {
+    let stream = Stream::with(1);
+    let rule = "[[expect]]\nname = \"past\"\nnot_in_future = [\"_ingested_at\"]\non_fail = \"fail\"\n";
+    let project = project(&stream.source(rule));
+    stream.put(0, 1, ids(0..3));
+    advance(&project);
+    assert_eq!(distinct_and_rows(&project), (3, 3));
+}
+
+#[test]
 fn merged_shards_are_read_to_their_end_and_what_came_of_them_from_its_beginning() {
     let stream = Stream::with(2);
     let project = project(&stream.source(""));
@@ -243,6 +253,11 @@ fn what_is_wrong_is_said_in_one_line() {
         &format!("[source.kinesis]\nstream = \"s\"\nregion = \"{REGION}\"\nendpoint = \"http://127.0.0.1:1\"\nformat = \"json\"\n"),
     );
     run(&away, &["bronze", "bronze.t"]).check_failed(75, "http://127.0.0.1:1 cannot be reached");
+    let unendorsed = project(&source.replace("endpoint = ", "# endpoint = "));
+    let mut told = command(&unendorsed, &["bronze", "bronze.t"]);
+    let ended = Ended::of(told.env("AWS_ENDPOINT_URL_KINESIS", "https://me:hunter2@kinesis").output().unwrap());
+    assert!(!ended.err.contains("hunter2"), "{ended:#?}");
+    ended.check_failed(2, "AWS_ENDPOINT_URL_KINESIS: a user or a password cannot stand in an address");
 }
 
 #[test]

@@ -34,4 +34,5 @@ fn a_stream_that_drains_a_backlog_stops_when_it_is_told_to() {
         assert!(rows < MESSAGES / 2, "the backlog must not be drained by then");
     }
     written.check(&project);
+    written.check_rebuilt(&project);
 }

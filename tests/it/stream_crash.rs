@@ -68,6 +68,7 @@ fn check_project(place: Place, crashes: u64, random: &mut fastrand::Rng) -> i64 
     assert_eq!(ended.code, 0, "{ended:#?}");
     assert!(!ended.err.contains("warning: ") && !ended.err.contains(" failed: "), "{ended:#?}");
     written.check(&project);
+    written.check_rebuilt(&project);
     written.messages()
 }
 

@@ -10,11 +10,11 @@ mod ingest;
 pub mod kafka;
 pub mod kinesis;
 mod listing;
+pub mod messages;
 mod queue;
 mod schema;
 pub mod spec;
 mod stage;
 
 pub use columns::{is_system, system_fields};
-pub use frame::TimeSpan;
 pub use stage::Bronze;

@@ -29,8 +29,8 @@ pub(crate) trait Decode: Clone + Send + 'static {
     ) -> impl Future<Output = Result<RecordBatch>> + Send;
 }
 
-/// Starts workers that stage the rows of what is sent to the queue, until its sender is dropped. When sending fails they are
-/// gone, and [`Workers::join`] says why.
+/// Starts workers that stage the rows of what is sent to the queue, until its sender is dropped. When sending fails
+/// they are gone, and [`Workers::join`] says why.
 pub(crate) fn start<D: Decode + Sync>(
     workers: &mut Workers,
     decode: &D,

@@ -180,7 +180,7 @@ pub(crate) struct VacuumArguments {
     pub(crate) table: String,
     /// How long files stay that are no longer needed; by default the retention of [maintenance] in medallion.toml, or 7d
     #[arg(long, value_name = "TIME")]
-    pub(crate) retain: Option<bronze::TimeSpan>,
+    pub(crate) retain: Option<frame::TimeSpan>,
     /// Only list what would be deleted
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -226,7 +226,7 @@ pub(crate) struct GenerateArguments {
     pub(crate) rate: Option<u64>,
     /// For how long, such as 30s; until ctrl-c when neither this nor --rows is given
     #[arg(long = "for", value_name = "TIME", help_heading = TO_KAFKA)]
-    pub(crate) duration: Option<bronze::TimeSpan>,
+    pub(crate) duration: Option<frame::TimeSpan>,
     /// The cluster, as host:port,..; when left out, a stand-in is started in this process and lives until ctrl-c
     #[arg(long, value_name = "LIST", help_heading = TO_KAFKA)]
     pub(crate) brokers: Option<String>,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use ::stage::{Context, Result, TableName};
+use ::stage::{Context, Layer, Result, Stage, TableName};
 use arrow::json::LineDelimitedWriter;
 use chrono::{DateTime, Utc};
 use lake::maintenance::{VacuumSettings, clean_log, compact, slowest_reader, vacuum};
@@ -95,6 +95,8 @@ struct Cut {
     silver: bool,
     gold: bool,
     upkeep: Option<usize>,
+    /// Whether the stream is started again afterwards.
+    restarts: bool,
 }
 
 fn line() -> impl Strategy<Value = Line> {
@@ -118,9 +120,10 @@ fn line() -> impl Strategy<Value = Line> {
 }
 
 fn cuts() -> impl Strategy<Value = Vec<Cut>> {
-    let upkeep = weighted(0.3, 0usize..3);
-    let cut = (vec(vec(line(), 0..10), 1..3), proptest::bool::weighted(0.7), proptest::bool::weighted(0.7), upkeep);
-    vec(cut.prop_map(|(files, silver, gold, upkeep)| Cut { files, silver, gold, upkeep }), 1..5)
+    let (files, upkeep, yes) = (vec(vec(line(), 0..10), 1..3), weighted(0.3, 0usize..3), proptest::bool::weighted);
+    let cut = (files, yes(0.7), yes(0.7), upkeep, yes(0.2));
+    let cut = cut.prop_map(|(files, silver, gold, upkeep, restarts)| Cut { files, silver, gold, upkeep, restarts });
+    vec(cut, 1..5)
 }
 
 impl Line {
@@ -144,6 +147,8 @@ impl Line {
 /// A project of one way to write silver, all that is read from it, and a lake of its own.
 struct Shop {
     workbench: Workbench,
+    /// Stages stay open as in a stream, and may remember what they have seen.
+    stages: BTreeMap<TableName, Box<dyn Stage>>,
     silver: &'static str,
     gold: &'static str,
     folder: tempfile::TempDir,
@@ -166,7 +171,8 @@ impl Shop {
         files.iter().for_each(|(path, text)| write_file(&folder.path().join(path), text));
         let (project, findings) = load(folder.path(), &LoadOptions::default());
         assert!(findings.is_empty(), "{findings:?}");
-        let shop = Shop { workbench: Workbench::open(project.unwrap()).unwrap(), silver, gold, folder };
+        let workbench = Workbench::open(project.unwrap()).unwrap();
+        let mut shop = Shop { workbench, stages: BTreeMap::new(), silver, gold, folder };
         shop.advance("bronze.regions").await;
         shop
     }
@@ -184,14 +190,15 @@ impl Shop {
     }
 
     /// Brings a table up to date, as a stream does.
-    async fn advance(&self, table: &str) {
+    async fn advance(&mut self, table: &str) {
         let name = self.name(table);
-        let body = match table.split_once('.').unwrap().0 {
-            "bronze" => Body::Bronze(name),
-            "silver" => Body::Silver(name),
-            _ => Body::Gold(name),
+        let body = match name.layer() {
+            Layer::Bronze => Body::Bronze(name.clone()),
+            Layer::Silver => Body::Silver(name.clone()),
+            _ => Body::Gold(name.clone()),
         };
-        let mut stage = self.workbench.waves(&body).unwrap().remove(0).remove(0);
+        let open = || self.workbench.waves(&body).unwrap().remove(0).remove(0);
+        let stage = self.stages.entry(name).or_insert_with(open);
         let context = Context { streaming: true, fixed_now: Some(DateTime::UNIX_EPOCH + NOW), ..Context::new("run") };
         while !stage.advance(&context).await.unwrap_or_else(|error| panic!("{}", error.chain())).idle {}
     }
@@ -220,7 +227,7 @@ impl Shop {
     }
 
     /// Brings all tables up to date and returns what is in them.
-    async fn finish(&self) -> Tables {
+    async fn finish(&mut self) -> Tables {
         self.advance("bronze.orders").await;
         self.advance(&self.silver()).await;
         self.advance(&self.gold()).await;
@@ -277,7 +284,7 @@ type Tables = BTreeMap<String, Vec<String>>;
 
 /// All files at once, each table once.
 async fn at_once(silver: SilverTable, gold: GoldTable, cuts: &[Cut]) -> Tables {
-    let shop = Shop::new(silver, gold).await;
+    let mut shop = Shop::new(silver, gold).await;
     let files = cuts.iter().flat_map(|cut| &cut.files);
     let mut at = 0;
     files.enumerate().for_each(|(number, lines)| shop.land(number, lines, &mut at));
@@ -286,7 +293,7 @@ async fn at_once(silver: SilverTable, gold: GoldTable, cuts: &[Cut]) -> Tables {
 
 /// As the cuts say.
 async fn in_cuts(silver: SilverTable, gold: GoldTable, cuts: &[Cut]) -> Tables {
-    let shop = Shop::new(silver, gold).await;
+    let mut shop = Shop::new(silver, gold).await;
     let (silver, gold) = (shop.silver(), shop.gold());
     let (mut number, mut at) = (0, 0);
     for cut in cuts {
@@ -304,6 +311,9 @@ async fn in_cuts(silver: SilverTable, gold: GoldTable, cuts: &[Cut]) -> Tables {
         if let Some(table) = cut.upkeep {
             let table = ["bronze.orders", &silver, &gold][table];
             shop.look_after(table).await.unwrap();
+        }
+        if cut.restarts {
+            shop.stages.clear();
         }
     }
     shop.finish().await

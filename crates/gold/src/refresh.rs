@@ -73,12 +73,11 @@ pub(crate) fn change(situation: &Situation<'_>) -> Change {
     }
     let changed: Vec<(&String, &u64)> =
         situation.reads.iter().filter(|(table, version)| last.reads.get(*table) != Some(version)).collect();
+    if !situation.positions.iter().all(|(id, _)| last.positions.get(id).is_some()) {
+        return Change::Everything("a table that is read was made anew".to_owned());
+    }
     if changed.is_empty() {
-        let is_known = |(id, _): (&str, i64)| last.positions.get(id).is_some();
-        return match situation.positions.iter().all(is_known) {
-            true => Change::Nothing,
-            false => Change::Everything("a table that is read was made anew".to_owned()),
-        };
+        return Change::Nothing;
     }
     let told: Vec<String> = changed.iter().map(|(table, version)| format!("{table} is at version {version}")).collect();
     let names: Option<Vec<TableName>> = changed.iter().map(|(table, _)| table.parse().ok()).collect();
@@ -137,6 +136,12 @@ mod tests {
     #[test]
     fn a_table_made_anew_is_read_again_even_at_the_same_version() {
         let reads = BTreeMap::from([("shop.silver.orders".to_owned(), 3)]);
+        assert!(matches!(change_of(&reads, "table/b", "f", false), Change::Everything(_)));
+    }
+
+    #[test]
+    fn a_table_made_anew_is_noticed_when_another_one_changed() {
+        let reads = BTreeMap::from([("shop.silver.orders".to_owned(), 4)]);
         assert!(matches!(change_of(&reads, "table/b", "f", false), Change::Everything(_)));
     }
 

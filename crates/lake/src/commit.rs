@@ -117,10 +117,11 @@ impl Table {
         }
         // Where all rows are replaced, event times begin anew.
         if let Some((_, earlier)) = self.record.as_ref().filter(|_| commit.operation != Operation::Overwrite) {
-            commit.record.advance_watermarks(earlier);
+            commit.record.advance_event_times(earlier);
         }
         commit.record.earlier_quarantine = self.earlier_quarantine();
-        commit.record.replaces_quarantine = commit.operation == Operation::Overwrite;
+        // What is in quarantine when a table is created was refused by one of the same name that is gone.
+        commit.record.replaces_quarantine = commit.operation == Operation::Overwrite || self.version().is_none();
         let record = serde_json::to_value(&commit.record)
             .map_err(|error| Error::bug("could not write the record of a commit").with_source(error))?;
         let transactions = moved.iter().map(|(id, next)| Transaction::new(id, next)).collect();

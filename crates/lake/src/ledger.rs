@@ -39,10 +39,7 @@ pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> 
         return Ok(());
     }
     let mut quarantine = lake.open(&table.name().quarantine()).await?;
-    let done = quarantine.position(&position).await?;
-    for version in done.max(0) as u64..=newest {
-        let Some(actions) = table.actions(version).await? else { continue };
-        let Some(record) = record_of(&actions).filter(Record::tells_quarantine) else { continue };
+    for (version, record) in pending_quarantine(&quarantine, table).await? {
         let from = quarantine.position(&position).await?;
         let commit = Commit {
             operation: if record.replaces_quarantine { Operation::Overwrite } else { Operation::Append },
@@ -66,6 +63,29 @@ pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> 
     }
     lake.note_rolled(position, newest + 1);
     Ok(())
+}
+
+/// The commits of `table` that its quarantine table has yet to repeat, oldest first. Those before one that checked all
+/// rows anew are not among them.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(crate) async fn pending_quarantine(quarantine: &Table, table: &Table) -> Result<Vec<(u64, Record)>> {
+    let Some((newest, record)) = table.record() else { return Ok(Vec::new()) };
+    let done = u64::try_from(quarantine.position(&position_of(table)?).await?).unwrap_or(0);
+    let mut next = if record.tells_quarantine() { Some(*newest) } else { record.earlier_quarantine };
+    let mut pending = Vec::new();
+    while let Some(version) = next.filter(|version| *version >= done) {
+        let Some(record) = table.actions(version).await?.as_deref().and_then(record_of) else { break };
+        next = record.earlier_quarantine.filter(|_| !record.replaces_quarantine);
+        pending.push((version, record));
+    }
+    let replaces_nothing = |(_, record): &(u64, Record)| record.quarantine.is_empty();
+    if pending.last().is_some_and(replaces_nothing) && quarantine.files().await?.is_empty() {
+        pending.pop();
+    }
+    pending.reverse();
+    Ok(pending)
 }
 
 /// Adds to the system tables of `pipeline` what the commits of `tables` tell and what is not there yet. Nothing is
@@ -116,7 +136,7 @@ pub async fn files_since(table: &Table, from: u64) -> Result<Vec<IngestedFile>> 
     for version in from..=newest {
         let Some(actions) = table.actions(version).await? else {
             return Err(Error::data(format!(
-                "which files {} has read is no longer known: its log was cleaned past version {version}, and {} does not tell of it; bring that table back, or delete both and read all files anew",
+                "which files {} has read is no longer known: its log was cleaned past version {version}, and {} does not tell of it; bring that table back, or delete the folder of this one in the lake and run with --full-refresh",
                 table.name(),
                 table.name().system("files"),
             )));

@@ -89,12 +89,19 @@ fn by_number(folder: &FolderPath, first: u64) -> io::Result<Option<Vec<Found>>> 
                 None => return Ok(None),
             }
         }
-        Some(_) => {}
-        None if files.is_empty() => return Ok(None),
-        None => {}
+        _ => {}
+    }
+    if files.is_empty() && !is_there(folder, first.checked_sub(1))? {
+        // Not the end: the first version may have been cleaned away like the one before it.
+        return Ok(None);
     }
     files.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Some(files))
+}
+
+fn is_there(folder: &FolderPath, version: Option<u64>) -> io::Result<bool> {
+    let Some(version) = version else { return Ok(false) };
+    Ok(look(folder, format!("{version:0VERSION_DIGITS$}.json"))?.is_some())
 }
 
 fn look(folder: &FolderPath, name: String) -> io::Result<Option<Found>> {

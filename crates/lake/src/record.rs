@@ -61,16 +61,17 @@ pub struct Record {
     /// A fingerprint of the spec and SQL that made these rows.
     pub fingerprint: Option<String>,
     /// The greatest event time so far of each source that has a watermark, in microseconds since 1970. A source is the
-    /// position id of the upstream table, with `/<partition>` behind it where each partition has its own. The watermark
+    /// position id of the upstream table, with `/<partition>` behind it where each partition has its own, and `#<column>`
+    /// at its end. The watermark
     /// itself is the delay of the spec before this.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub watermarks: BTreeMap<String, i64>,
+    pub greatest_event_times: BTreeMap<String, i64>,
 }
 
 impl Record {
     /// Whether the quarantine table has to know of this commit.
     pub(crate) fn tells_quarantine(&self) -> bool {
-        !self.quarantine.is_empty() || (self.replaces_quarantine && self.earlier_quarantine.is_some())
+        !self.quarantine.is_empty() || self.replaces_quarantine
     }
 
     /// Takes over the states of positions that this commit does not move.
@@ -87,9 +88,9 @@ impl Record {
     }
 
     /// Takes over event times that are greater than those known here, or not known here, so that none is ever taken back.
-    pub(crate) fn advance_watermarks(&mut self, earlier: &Record) {
-        for (source, time) in &earlier.watermarks {
-            let known = self.watermarks.entry(source.clone()).or_insert(*time);
+    pub(crate) fn advance_event_times(&mut self, earlier: &Record) {
+        for (source, time) in &earlier.greatest_event_times {
+            let known = self.greatest_event_times.entry(source.clone()).or_insert(*time);
             *known = (*known).max(*time);
         }
     }

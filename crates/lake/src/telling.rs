@@ -119,8 +119,8 @@ fn lost_file(lake: &Path, error: &StoreError) -> Option<Error> {
             format!(", or rebuild the table with `medallion {layer} {name} --full-refresh`")
         }
         Layer::Bronze => format!(
-            ", or read the landing files again: delete the folders {pipeline}/{layer}/{table} and {pipeline}/system in the \
-             lake, then run with --full-refresh"
+            ", or read the landing files again: delete the folder {pipeline}/{layer}/{table} in the lake, then run with \
+             --full-refresh"
         ),
         _ => String::new(),
     };
@@ -232,7 +232,7 @@ mod tests {
              put it back, or rebuild the table with `medallion silver shop.silver.orders --full-refresh`"
         );
         let gone = store.get_range(&Path::from("some/lake/shop/bronze/orders/part-0.parquet"), 0..4).await.unwrap_err();
-        assert!(told(gone).contains("delete the folders shop/bronze/orders and shop/system in the lake"));
+        assert!(told(gone).contains("delete the folder shop/bronze/orders in the lake"));
     }
 
     #[test]

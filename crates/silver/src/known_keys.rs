@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use ::stage::Result;
-use lake::{Add, Moved, Table};
+use lake::{Add, Moved, Table, rows_told};
 use sql::KeySet;
 
 use crate::keys::BYTES_PER_KEY;
@@ -53,19 +53,20 @@ impl KnownKeys {
         Ok(())
     }
 
-    /// Those of the files whose keys are not known.
-    pub(crate) fn unknown(&self, files: &[Add]) -> Vec<Add> {
-        files.iter().filter(|file| !self.files.contains(&file.path)).cloned().collect()
+    /// Those of the files whose keys have to be read before all are known; `None` when there is no room for them. What was
+    /// remembered of other files makes room if that helps for a while.
+    pub(crate) fn missing(&mut self, files: &[Add]) -> Option<Vec<Add>> {
+        let unknown: Vec<Add> = files.iter().filter(|file| !self.files.contains(&file.path)).cloned().collect();
+        if self.keys.len() + rows(&unknown)? <= self.limit {
+            return Some(unknown);
+        }
+        self.forget();
+        (rows(files)? <= self.limit / 2).then(|| files.to_vec())
     }
 
-    /// Remembers keys. Says whether there is room for them; if not, nothing is known any more.
-    pub(crate) fn learn(&mut self, keys: &[u128]) -> bool {
-        if self.keys.len() + keys.len() > self.limit {
-            self.forget();
-            return false;
-        }
+    /// Remembers keys of a file that was missing.
+    pub(crate) fn learn(&mut self, keys: &[u128]) {
         self.keys.extend(keys);
-        true
     }
 
     /// All keys of these files have been learned.
@@ -94,6 +95,11 @@ impl KnownKeys {
             }
         }
     }
+}
+
+/// How many rows the files hold; `None` when one of them does not say.
+fn rows(files: &[Add]) -> Option<usize> {
+    files.iter().map(|file| rows_told(file).and_then(|rows| usize::try_from(rows).ok())).sum()
 }
 
 #[cfg(test)]
@@ -144,9 +150,9 @@ mod tests {
 
     async fn learn(known: &mut KnownKeys, table: &Table) {
         known.follow(table).await.unwrap();
-        let unknown = known.unknown(&table.files().await.unwrap());
-        assert!(known.learn(&(0..unknown.len() as u128).collect::<Vec<_>>()));
-        known.learned(&unknown);
+        let missing = known.missing(&table.files().await.unwrap()).unwrap();
+        known.learn(&(0..missing.len() as u128).collect::<Vec<_>>());
+        known.learned(&missing);
     }
 
     #[tokio::test]
@@ -156,9 +162,9 @@ mod tests {
         learn(&mut known, &first).await;
         let second = shelf.commit(Operation::AppendChecked, 2, Vec::new()).await;
         known.follow(&second).await.unwrap();
-        let unknown = known.unknown(&second.files().await.unwrap());
-        assert_eq!((unknown.len(), known.keys().len()), (1, 1));
-        assert!(!first.files().await.unwrap().iter().any(|file| file.path == unknown[0].path));
+        let missing = known.missing(&second.files().await.unwrap()).unwrap();
+        assert_eq!((missing.len(), known.keys().len()), (1, 1));
+        assert!(!first.files().await.unwrap().iter().any(|file| file.path == missing[0].path));
     }
 
     #[tokio::test]
@@ -169,7 +175,7 @@ mod tests {
         let old = table.files().await.unwrap();
         let table = shelf.commit(Operation::Optimize { target_file_size: 1 }, 1, old).await;
         known.follow(&table).await.unwrap();
-        assert!(known.unknown(&table.files().await.unwrap()).is_empty());
+        assert!(known.missing(&table.files().await.unwrap()).unwrap().is_empty());
         assert_eq!(known.keys().len(), 1);
     }
 
@@ -179,14 +185,26 @@ mod tests {
         learn(&mut known, &shelf.commit(Operation::Append, 1, Vec::new()).await).await;
         let table = shelf.commit(Operation::Overwrite, 2, Vec::new()).await;
         known.follow(&table).await.unwrap();
-        assert_eq!((known.unknown(&table.files().await.unwrap()).len(), known.keys().len()), (1, 0));
+        assert_eq!((known.missing(&table.files().await.unwrap()).unwrap().len(), known.keys().len()), (1, 0));
     }
 
-    #[test]
-    fn what_does_not_fit_is_not_remembered_in_part() {
-        let mut known = KnownKeys::new(3 * BYTES_PER_KEY);
-        assert!(known.learn(&[1, 2]));
-        assert!(!known.learn(&[3, 4]));
-        assert!(known.keys().is_empty());
+    #[tokio::test]
+    async fn old_files_make_room_for_new_ones_and_too_many_are_not_read_in_vain() {
+        let (shelf, mut known) = (Shelf::new(), KnownKeys::new(2 * BYTES_PER_KEY));
+        let mut newest = Vec::new();
+        for id in 1..=3 {
+            let before = shelf.lake.open(&shelf.name).await.unwrap().files().await.unwrap();
+            let table = shelf.commit(Operation::Append, id, Vec::new()).await;
+            known.follow(&table).await.unwrap();
+            newest = table.files().await.unwrap();
+            newest.retain(|file| !before.iter().any(|other| other.path == file.path));
+            assert_eq!(known.missing(&newest).unwrap().len(), 1);
+            known.learn(&[id as u128]);
+            known.learned(&newest);
+        }
+        assert_eq!(known.keys().iter().copied().collect::<Vec<_>>(), [3]);
+        let all = shelf.lake.open(&shelf.name).await.unwrap().files().await.unwrap();
+        assert!(known.missing(&all).is_none());
+        assert_eq!(known.missing(&newest).unwrap().len(), 1);
     }
 }

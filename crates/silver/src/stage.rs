@@ -218,7 +218,11 @@ impl Silver {
             rows_dropped,
             reads: query.reads,
             fingerprint: Some(batch::fingerprint(&self.spec, self.sql.as_deref())?),
-            watermarks: query.lateness.as_ref().map(|lateness| lateness.watermarks()).unwrap_or_default(),
+            greatest_event_times: query
+                .lateness
+                .as_ref()
+                .map(|lateness| lateness.greatest_event_times())
+                .unwrap_or_default(),
             ..batch::record(passed, reading.batch, files.rows, context)
         };
         let range = OffsetRange {

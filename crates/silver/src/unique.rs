@@ -69,20 +69,17 @@ impl Unique<'_> {
     /// Reads the keys of files that are not known yet. All known keys then, or `None` when memory does not hold them.
     async fn learn<'k>(&self, existing: &[Add], known: &'k mut KnownKeys) -> Result<Option<&'k KeySet>> {
         known.follow(self.table).await?;
-        let unknown = known.unknown(existing);
-        if unknown.is_empty() {
-            return Ok(Some(known.keys()));
-        }
-        let hasher = KeyHasher::new(self.keys);
-        for mut stream in self.read(&unknown, self.keys).await? {
-            while let Some(rows) = stream.try_next().await? {
-                self.context.check()?;
-                if !known.learn(&hasher.hash(&rows)?) {
-                    return Ok(None);
+        let Some(missing) = known.missing(existing) else { return Ok(None) };
+        if !missing.is_empty() {
+            let hasher = KeyHasher::new(self.keys);
+            for mut stream in self.read(&missing, self.keys).await? {
+                while let Some(rows) = stream.try_next().await? {
+                    self.context.check()?;
+                    known.learn(&hasher.hash(&rows)?);
                 }
             }
+            known.learned(&missing);
         }
-        known.learned(&unknown);
         Ok(Some(known.keys()))
     }
 

@@ -70,8 +70,6 @@ pub(crate) struct Taken {
     pub(crate) pieces: Vec<Piece>,
     /// The next offset of every partition that moved.
     pub(crate) next: BTreeMap<u32, i64>,
-    /// Whether nothing is left.
-    pub(crate) is_all: bool,
     /// Whether more is there than the batch may hold.
     pub(crate) is_full: bool,
 }
@@ -103,7 +101,8 @@ impl Buffer {
     /// Appends messages, each with the number of its partition.
     ///
     /// # Errors
-    /// [`stage::Kind::Unavailable`] when a message came before that was to come later; what follows is not appended then.
+    /// [`stage::Kind::Unavailable`] when a message came before that was to come later; what follows is not appended
+    /// then.
     pub(crate) fn extend<M: Message>(&self, messages: impl IntoIterator<Item = (u32, M)>) -> Result<()> {
         let mut held = self.lock();
         let (was_empty, pieces) = (held.pieces.is_empty(), held.pieces.len());
@@ -218,20 +217,18 @@ impl Buffer {
             taken.next.extend(piece.next_offsets());
             taken.pieces.push(piece);
         }
-        taken.is_all = held.pieces.is_empty();
-        if taken.is_all {
+        let is_all = held.pieces.is_empty();
+        if is_all {
             taken.next.extend(held.numbered());
         }
-        held.since = (!taken.is_all).then(Instant::now);
+        held.since = (!is_all).then(Instant::now);
         drop(held);
         self.room.notify_all();
         Ok(taken)
     }
 
-    /// How long until there is a batch for a stream: at once when there is enough, never when there is nothing.
-    ///
-    /// # Errors
-    /// When reading failed.
+    /// How long until there is a batch for a stream: at once when there is enough or reading failed, never when there
+    /// is nothing.
     pub(crate) fn due_in(&self, trigger: Duration) -> Option<Duration> {
         let held = self.lock();
         let is_enough = held.rows >= self.limits.max_rows
@@ -245,7 +242,8 @@ impl Buffer {
 }
 
 impl Held {
-    /// Whether everything below `ends` was polled; if not, the first partition that is short, its next offset and its end.
+    /// Whether everything below `ends` was polled; if not, the first partition that is short, its next offset and its
+    /// end.
     pub(crate) fn reached(&self, ends: &BTreeMap<u32, i64>) -> std::result::Result<(), (u32, i64, i64)> {
         let short = ends.iter().find_map(|(partition, end)| {
             let polled = self.polled(*partition).unwrap_or(0);
@@ -306,13 +304,13 @@ mod tests {
         let buffer = buffer(1 << 30, 10);
         push(&buffer, 0, 5..30);
         let first = buffer.take(0, 0, false).unwrap();
-        assert_eq!((rows(&first), first.is_all), (vec![10], false));
+        assert_eq!(rows(&first), [10]);
         assert!(buffer.take(10, 0, false).unwrap().is_full);
         assert_eq!(first.next, BTreeMap::from([(0, 15)]));
         assert_eq!(rows(&buffer.take(0, 0, false).unwrap()), [10]);
         assert_eq!(rows(&buffer.take(0, 0, false).unwrap()), [0; 0]);
         let last = buffer.take(0, 0, true).unwrap();
-        assert_eq!((rows(&last), last.is_all, last.next), (vec![5], true, BTreeMap::from([(0, 30), (1, 5)])));
+        assert_eq!((rows(&last), last.next), (vec![5], BTreeMap::from([(0, 30), (1, 5)])));
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! What can be said of a Kafka source from its spec alone.
 
-use chrono::{DateTime, Utc};
 use frame::spec::SchemaSpec;
 use regex::Regex;
 use stage::Problem;
 
-use super::address::{is_address, may_hold_secret, shown};
 use super::columns;
 use super::settings;
-use super::spec::{KafkaFormat, KafkaSpec, Mechanism, OptionValue, Preset};
+use super::spec::{KafkaSpec, Mechanism, OptionValue, Preset};
+use crate::messages::address::{is_address, may_hold_secret};
+use crate::messages::check::{
+    Names, Problems, check_at_least_one, check_columns, check_registry, check_secret, check_start, placed,
+};
 
+/// How this source is called.
+const NAMES: Names = Names { source: "kafka", messages: "messages" };
 /// Properties that are decided here, with what to do instead. A name that ends in `.` stands for all that begin so.
 const DECIDED: [(&str, &str); 15] = [
     ("enable.auto.commit", "offsets are kept in the table and never in Kafka, or rows would be lost or doubled"),
@@ -31,29 +35,18 @@ const DECIDED: [(&str, &str); 15] = [
 
 /// Every problem of a source and of the columns its table is given. Places begin with `source/kafka`.
 pub fn check(spec: &KafkaSpec, schema: &SchemaSpec) -> Vec<Problem> {
-    let mut problems: Vec<(String, String)> = Vec::new();
+    let mut problems = Problems::new();
     check_topics(spec, &mut problems);
     check_bounds(spec, &mut problems);
     check_options(spec, &mut problems);
     check_security(spec, &mut problems);
-    check_registry(spec, &mut problems);
-    let mut problems: Vec<Problem> = problems
-        .into_iter()
-        .map(|(at, why)| Problem::new(format!("source/kafka/{at}").trim_end_matches('/'), why))
-        .collect();
-    for name in schema.keys() {
-        if columns::is_of_message(name) {
-            let message = format!("`{name}` is a column that bronze adds itself; give yours another name");
-            problems.push(Problem::new(format!("schema/{name}"), message));
-        } else if spec.format.is_single_value() {
-            let message = format!("messages of this format are one column, `value`; leave out `{name}`");
-            problems.push(Problem::new(format!("schema/{name}"), message));
-        }
-    }
+    check_registry(NAMES, spec.schema_registry.as_ref(), spec.format, &mut problems);
+    let mut problems = placed(NAMES, problems);
+    problems.extend(check_columns(NAMES, schema, spec.format, columns::is_of_message));
     problems
 }
 
-fn check_topics(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
+fn check_topics(spec: &KafkaSpec, problems: &mut Problems) {
     let mut report = |at: &str, why: String| problems.push((at.to_owned(), why));
     if spec.brokers.trim().is_empty() {
         report("brokers", "no broker is named; expected host:port, several separated by commas".to_owned());
@@ -82,23 +75,13 @@ fn check_topics(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
     }
 }
 
-fn check_bounds(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
-    let is_time = || spec.start.parse::<DateTime<Utc>>().is_ok();
-    if !matches!(spec.start.as_str(), "earliest" | "latest") && !is_time() {
-        let why = format!(
-            "unknown value `{}`; expected `earliest`, `latest` or a time such as 2026-01-31T08:00:00Z",
-            spec.start
-        );
-        problems.push(("start".to_owned(), why));
-    }
-    for (key, number) in [("max_rows", spec.max_rows), ("max_bytes", spec.max_bytes)] {
-        if number == 0 {
-            problems.push((key.to_owned(), "expected at least 1, found 0".to_owned()));
-        }
-    }
+fn check_bounds(spec: &KafkaSpec, problems: &mut Problems) {
+    check_start(&spec.start, "earliest", problems);
+    check_at_least_one("max_rows", spec.max_rows, problems);
+    check_at_least_one("max_bytes", spec.max_bytes, problems);
 }
 
-fn check_options(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
+fn check_options(spec: &KafkaSpec, problems: &mut Problems) {
     for (name, value) in &spec.options {
         // A dot in a key of ours is a step down in the file, so the place is the table of options.
         let at = format!("options/{name}");
@@ -113,13 +96,9 @@ fn check_options(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
     }
 }
 
-fn check_security(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
+fn check_security(spec: &KafkaSpec, problems: &mut Problems) {
     for (at, text) in spec.secret_texts() {
-        if !text.contains("${secret.") {
-            let why = "a secret cannot stand in a file; write it as ${secret.scope.key}, with [secrets.scope] in \
-                       medallion.toml";
-            problems.push((at.to_owned(), why.to_owned()));
-        }
+        check_secret(at, text, problems);
     }
     let mut report = |at: &str, why: &str| {
         let at = format!("security/{at}");
@@ -172,31 +151,6 @@ fn check_oauth(spec: &KafkaSpec, report: &mut impl FnMut(&str, &str)) {
         report("oauth/token_url", "this is not an address; expected http://... or https://...");
     } else if oauth.token_url.as_ref().is_some_and(|url| may_hold_secret(url)) {
         report("oauth/token_url", "a secret cannot stand in an address; write client_id and client_secret instead");
-    }
-}
-
-fn check_registry(spec: &KafkaSpec, problems: &mut Vec<(String, String)>) {
-    let mut report = |at: &str, why: String| problems.push((at.to_owned(), why));
-    match (&spec.schema_registry, spec.format) {
-        (None, KafkaFormat::Avro | KafkaFormat::Protobuf) => {
-            report("", "missing key `schema_registry`; messages of this format name their schema there".to_owned());
-        }
-        (Some(_), format) if !format.needs_registry() => {
-            report("schema_registry", "only avro and protobuf messages have their schema in a registry".to_owned());
-        }
-        (Some(registry), _) if !is_address(&registry.url) => {
-            let why = format!("`{}` is not an address; expected http://... or https://...", shown(&registry.url));
-            report("schema_registry/url", why);
-        }
-        (Some(registry), _) if may_hold_secret(&registry.url) => {
-            let why = "a user or a password cannot stand in an address; write user and password of \
-                       [source.kafka.schema_registry] instead";
-            report("schema_registry/url", why.to_owned());
-        }
-        (Some(registry), _) if registry.password.is_some() && registry.user.is_none() => {
-            report("schema_registry", "missing key `user`, text".to_owned());
-        }
-        _ => {}
     }
 }
 

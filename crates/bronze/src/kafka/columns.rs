@@ -16,9 +16,10 @@ use frame::decode::RESCUED_DATA;
 use frame::types::timestamp;
 use stage::{Error, Result};
 
-use super::batch::{NO_TIME, Piece, Texts, base64_of};
-use super::payload::indices;
+use super::batch::Piece;
 use crate::columns::{is_system, system_fields};
+use crate::messages::payload::indices;
+use crate::messages::values::{NO_TIME, Texts, base64_of};
 
 /// The key of a message.
 pub(crate) const KEY: &str = "_key";

@@ -16,7 +16,7 @@ use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList};
 use regex::Regex;
 use stage::{Error, Kind, Result};
 
-use super::failure::{code_of, failure, is_away, is_connection, is_too_large, may_pass};
+use super::failure::{code_of, failure, is_away, is_connection, is_too_large, is_unknown_topic, may_pass};
 use super::positions::{First, Kept, Partition};
 use super::spec::KafkaSpec;
 use super::token::Tokens;
@@ -27,6 +27,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const REFUSED: Duration = Duration::from_secs(2);
 /// How long one question may take before events of the client are looked at.
 const ASK: Duration = Duration::from_secs(2);
+/// How long a broker may not know its own topics after it has started.
+const STARTING: Duration = Duration::from_secs(3);
 
 /// What the library tells besides messages.
 pub(crate) struct Watch {
@@ -227,7 +229,10 @@ impl Connection {
                 Err(error) => error,
             };
             self.serve_events();
-            if !code_of(&error).is_some_and(may_pass) {
+            let code = code_of(&error);
+            // A broker that has just started answers before it knows its topics.
+            let may_start = code.is_some_and(is_unknown_topic) && begun.elapsed() < patience.min(STARTING);
+            if !may_start && !code.is_some_and(may_pass) {
                 return Err(failure(&doing, &error, ""));
             }
             let told = self.watch().error.clone();

@@ -63,6 +63,11 @@ pub(crate) fn is_of_broker(code: Code) -> bool {
     code == Code::Unknown || code as i32 > Code::NoError as i32
 }
 
+/// Whether the topic is not known.
+pub(crate) fn is_unknown_topic(code: Code) -> bool {
+    matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopic)
+}
+
 /// Whether it may be so for a moment only, and is met again at once when the source is opened while it is so.
 pub(crate) fn is_seen_when_opening(code: Code) -> bool {
     matches!(

@@ -9,16 +9,17 @@ use lake::Table;
 use stage::{Checkpoint, Context, Error, Gauge, OffsetRange, Result};
 use tokio::runtime::Handle;
 
-use super::batch::{NO_TIME, Piece};
+use super::batch::Piece;
 use super::buffer::{Buffer, Limits};
 use super::connection::{Connection, PATIENCE, SharedConnection};
-use super::payload::TOMBSTONE;
 use super::positions::{Partition, first_of, go_on, range};
 use super::reader::Reader;
 use super::scout::Scout;
 use super::settings::client_config;
 use super::spec::{KafkaSecrets, KafkaSpec};
 use super::token::Tokens;
+use crate::messages::payload::TOMBSTONE;
+use crate::messages::values::NO_TIME;
 
 /// How long no message may come before the end that was found is looked at again.
 const STALL: Duration = Duration::from_secs(20);
@@ -279,12 +280,9 @@ fn where_to_begin(
 
 /// The positions of partitions that the table holds.
 async fn held(table: &Table, partitions: &[Partition]) -> Result<Checkpoint> {
-    if table.record().is_some() || table.version().is_none() {
-        return Ok(table.positions());
-    }
-    let mut held = Checkpoint::new();
-    for partition in partitions {
-        // Where the record is gone the log does not tell 0 from nothing, and reading begins at the same place for both.
+    let mut held = table.positions();
+    for partition in partitions.iter().filter(|partition| table.positions().get(&partition.id).is_none()) {
+        // Where a record is gone the log does not tell 0 from nothing, and reading begins at the same place for both.
         let position = table.position(&partition.id).await?;
         if position > 0 {
             held.set(&partition.id, position);

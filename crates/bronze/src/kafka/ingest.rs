@@ -10,15 +10,15 @@ use tokio::sync::mpsc;
 
 use super::batch::Piece;
 use super::columns::Columns;
-use super::payload::{self, Read};
-use super::schemas::Schemas;
-use super::spec::KafkaFormat;
+use crate::messages::payload::{self, Read};
+use crate::messages::schemas::Schemas;
+use crate::messages::spec::MessageFormat;
 use crate::queue::{self, Decode};
 
 /// How messages become rows of the table. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Decoding {
-    pub(crate) format: KafkaFormat,
+    pub(crate) format: MessageFormat,
     pub(crate) options: DecodeOptions,
     pub(crate) schema: EvolvingSchema,
     pub(crate) columns: Columns,
@@ -80,7 +80,7 @@ impl Decode for Decoding {
 impl Decoding {
     async fn read(&self, decoder: &Decoder, piece: &mut Piece) -> Result<Read> {
         match (&self.schemas, self.format) {
-            (_, KafkaFormat::String | KafkaFormat::Bytes) => payload::read_values(self.format, piece),
+            (_, MessageFormat::String | MessageFormat::Bytes) => payload::read_values(self.format, piece),
             (None, _) => payload::read_json(decoder, piece),
             (Some(schemas), _) => {
                 let text = schemas.as_text(piece).await?;

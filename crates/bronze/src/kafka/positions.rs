@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use stage::{Checkpoint, Error, OffsetRange, Result};
 
-use super::spec::{KafkaSpec, OnDataLoss};
+use super::spec::KafkaSpec;
+use crate::messages::spec::OnDataLoss;
 
 /// One partition of one topic, with the names it is known by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +60,8 @@ impl First {
     }
 }
 
-/// Where a partition without a position is begun. In a topic of which the table holds a partition it was added later, and
-/// so was a topic that a pattern finds in a cluster of which the table holds a topic: all of its messages are new.
+/// Where a partition without a position is begun. In a topic of which the table holds a partition it was added later,
+/// and so was a topic that a pattern finds in a cluster of which the table holds a topic: all of its messages are new.
 pub(crate) fn first_of(partition: &Partition, held: &Checkpoint, cluster: &str, spec: &KafkaSpec) -> Result<First> {
     let known = match spec.pattern {
         Some(_) => format!("kafka/{cluster}/"),
@@ -110,8 +111,8 @@ pub(crate) fn go_on(
     match on_data_loss {
         OnDataLoss::Continue => Ok((nearest, Some(format!("{what}; going on from offset {nearest}")))),
         OnDataLoss::Fail => Err(Error::data(format!(
-            "{what}; set on_data_loss = \"continue\" in [source.kafka] to go on from offset {nearest}, or make the \
-             table anew"
+            "{what}; set on_data_loss = \"continue\" in [source.kafka] to go on from offset {nearest}, or delete \
+             the folder of the table in the lake, then run again, which reads what the topic still keeps"
         ))),
     }
 }

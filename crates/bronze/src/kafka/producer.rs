@@ -42,11 +42,12 @@ struct Told {
 }
 
 impl Producer {
-    /// Connects to a cluster without encryption or login, and makes sure of the topic. One that is not there is made if the
-    /// cluster makes topics by itself.
+    /// Connects to a cluster without encryption or login, and makes sure of the topic. One that is not there is made
+    /// if the cluster makes topics by itself.
     ///
     /// # Errors
-    /// [`stage::Kind::Unavailable`] when no broker answers, [`stage::Kind::Config`] when there is no such topic, or cannot be.
+    /// [`stage::Kind::Unavailable`] when no broker answers, [`stage::Kind::Config`] when there is no such topic, or
+    /// cannot be.
     pub fn connect(brokers: &str, topic: &str) -> Result<Producer> {
         check_topic(topic)?;
         let mut config = ClientConfig::new();

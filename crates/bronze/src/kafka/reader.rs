@@ -190,8 +190,8 @@ impl Reader {
         }
     }
 
-    /// What a broker cannot give at the moment, the library asks for again while other partitions go on. Only trouble that
-    /// lasts ends reading.
+    /// What a broker cannot give at the moment, the library asks for again while other partitions go on. Only trouble
+    /// that lasts ends reading.
     fn endure(&mut self, failure: Error) -> Result<()> {
         let now = Instant::now();
         let begun = match self.trouble {

@@ -1,5 +1,5 @@
-//! The thread that looks for new partitions and topics, apart from the reader, so that a cluster which is slow to answer
-//! holds up no messages.
+//! The thread that looks for new partitions and topics, apart from the reader, so that a cluster which is slow to
+//! answer holds up no messages.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use stage::{Checkpoint, Error, Kind, Result};
 use super::buffer::Buffer;
 use super::connection::SharedConnection;
 use super::positions::{Partition, go_on};
-use super::spec::OnDataLoss;
+use crate::messages::spec::OnDataLoss;
 
 /// How often new partitions and topics are looked for.
 const REFRESH: Duration = Duration::from_secs(3);
@@ -32,7 +32,8 @@ pub(crate) struct Scout {
 }
 
 impl Scout {
-    /// Starts the thread. What it finds comes out of the receiver, and an empty list for each look that found nothing new.
+    /// Starts the thread. What it finds comes out of the receiver, and an empty list for each look that found nothing
+    /// new.
     ///
     /// # Errors
     /// When no thread can be had.
@@ -74,8 +75,8 @@ impl Scout {
     /// Partitions that are not known. One that cannot be looked up now is looked up the next time.
     ///
     /// # Errors
-    /// [`Kind::Data`] when messages of a partition that the table holds a position of are gone; when the cluster does not
-    /// tell.
+    /// [`Kind::Data`] when messages of a partition that the table holds a position of are gone; when the cluster does
+    /// not tell.
     fn look(&self, known: &HashSet<(String, i32)>) -> Result<Found> {
         let mut found = Vec::new();
         for key in self.connection.partitions(Duration::ZERO)? {

@@ -18,9 +18,9 @@ use super::batch::Piece;
 use super::columns::{Columns, OF_MESSAGE, data_columns, is_of_message, table_schema};
 use super::feed::{Feed, Gathered};
 use super::ingest::{Decoding, Ingesting};
-use super::payload::value_schema;
-use super::schemas::Schemas;
 use super::spec::{KafkaSecrets, KafkaSpec};
+use crate::messages::payload::value_schema;
+use crate::messages::schemas::Schemas;
 use crate::schema::{first_columns, hints};
 use crate::spec::BronzeSpec;
 
@@ -139,7 +139,7 @@ impl KafkaBronze {
         if self.schemas.is_none()
             && let Some(registry) = &self.source.schema_registry
         {
-            self.schemas = Some(Schemas::new(self.source.format, registry, &self.secrets)?);
+            self.schemas = Some(Schemas::new(self.source.format, registry, self.secrets.registry_password.clone())?);
         }
         Ok(self.schemas.clone())
     }

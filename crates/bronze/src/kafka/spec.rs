@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stage::{Result, Secret};
 
+use crate::messages::spec::{MessageFormat, OnDataLoss, RegistrySpec};
 use frame::TimeSpan;
 
 /// `[source.kafka]`: topics of Kafka, read exactly once.
@@ -20,7 +21,7 @@ pub struct KafkaSpec {
     #[serde(default)]
     pub pattern: Option<String>,
     /// How messages are written.
-    pub format: KafkaFormat,
+    pub format: MessageFormat,
     /// Where a topic is begun that the table holds nothing of: `earliest`, `latest`, or a time such as
     /// `2026-01-31T08:00:00Z`.
     #[serde(default = "default_start")]
@@ -51,69 +52,12 @@ pub struct KafkaSpec {
     pub options: IndexMap<String, OptionValue>,
 }
 
-/// How messages are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum KafkaFormat {
-    /// A JSON object.
-    Json,
-    /// Avro behind the identity of its schema in a registry.
-    Avro,
-    /// Protocol Buffers behind the identity of their schema in a registry.
-    Protobuf,
-    /// Text, which becomes the column `value`.
-    String,
-    /// Bytes, which become the column `value`.
-    Bytes,
-}
-
-impl KafkaFormat {
-    /// Whether a message is one value, the column `value`.
-    pub fn is_single_value(self) -> bool {
-        matches!(self, KafkaFormat::String | KafkaFormat::Bytes)
-    }
-
-    /// Whether messages name their schema in a registry.
-    pub fn needs_registry(self) -> bool {
-        matches!(self, KafkaFormat::Avro | KafkaFormat::Protobuf)
-    }
-}
-
-/// What happens when messages are gone that were not read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnDataLoss {
-    /// The table is not brought forward until someone decides.
-    #[default]
-    Fail,
-    /// A warning is logged, and reading goes on at the nearest message there is.
-    Continue,
-}
-
 /// Settings for a service that speaks the protocol of Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
     /// Azure Event Hubs: SASL_SSL with the connection string as the password, and its time-outs.
     EventHubs,
-}
-
-/// `[source.kafka.schema_registry]`: a registry that speaks Confluent's protocol.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RegistrySpec {
-    /// Its address, such as `https://registry:8081`.
-    pub url: String,
-    /// The user, where one is asked for.
-    #[serde(default)]
-    pub user: Option<String>,
-    /// The user's password, as `${secret.scope.key}`.
-    #[serde(default)]
-    #[schemars(extend("x-may-be-secret" = true))]
-    pub password: Option<String>,
-    /// The certificate in PEM that the server's is signed with, where the system does not know it.
-    #[serde(default)]
-    pub ca: Option<String>,
 }
 
 /// How brokers are spoken to.

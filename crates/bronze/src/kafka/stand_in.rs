@@ -1,4 +1,5 @@
-//! A cluster inside this process, to try streaming without Kafka: librdkafka's own stand-in behind a port of this machine.
+//! A cluster inside this process, to try streaming without Kafka: librdkafka's own stand-in behind a port of this
+//! machine.
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;

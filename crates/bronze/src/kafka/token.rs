@@ -7,9 +7,9 @@ use serde::Deserialize;
 use stage::{Error, Result, Secret};
 use tokio::runtime::Handle;
 
-use super::address::shown;
 use super::settings::Effective;
 use super::spec::{KafkaSecrets, KafkaSpec, Mechanism};
+use crate::messages::address::shown;
 
 /// How long a token is used when nobody says how long it is valid; the library asks again before.
 const LIFETIME: Duration = Duration::from_secs(3600);

@@ -94,8 +94,8 @@ impl Buffer {
         }
     }
 
-    /// Appends records of a shard, which they bring to `place`. `tip`: until when all that had come is read then, and the
-    /// same by the clock on the wall, in milliseconds since 1970.
+    /// Appends records of a shard, which they bring to `place`. `tip`: until when all that had come is read then, and
+    /// the same by the clock on the wall, in milliseconds since 1970.
     pub(crate) fn push(&self, shard: &str, records: &[Record], place: Place, tip: Option<(Instant, i64)>) {
         let mut held = self.lock();
         let held = &mut *held;
@@ -156,8 +156,8 @@ impl Buffer {
         self.news.notified().await;
     }
 
-    /// Takes pieces until the batch that already has `rows` and `bytes` is full. Pieces that may still grow are only taken
-    /// with `unfinished`.
+    /// Takes pieces until the batch that already has `rows` and `bytes` is full. Pieces that may still grow are only
+    /// taken with `unfinished`.
     ///
     /// # Errors
     /// When reading failed. What came before is not handed out then.

@@ -1,14 +1,18 @@
 //! What can be said of a Kinesis source from its spec alone.
 
-use chrono::{DateTime, Utc};
 use frame::spec::SchemaSpec;
 use regex::Regex;
 use stage::Problem;
 
 use super::columns;
 use super::spec::KinesisSpec;
-use crate::kafka::spec::KafkaFormat;
+use crate::messages::check::{
+    Names, Problems, check_address, check_at_least_one, check_columns, check_registry, check_secret, check_start,
+    placed,
+};
 
+/// How this source is called.
+const NAMES: Names = Names { source: "kinesis", messages: "records" };
 /// What to do when this build cannot read from Kinesis.
 pub const NEEDS_FEATURE: &str =
     "this medallion was built without Kinesis; build it with `cargo build --release -p cli --features kinesis`";
@@ -18,31 +22,20 @@ const STREAM: &str = r"^(arn:aws[a-z-]*:kinesis:[a-z0-9-]+:[0-9]{12}:stream/)?[a
 
 /// Every problem of a source and of the columns its table is given. Places begin with `source/kinesis`.
 pub fn check(spec: &KinesisSpec, schema: &SchemaSpec) -> Vec<Problem> {
-    let mut problems: Vec<(&str, String)> = Vec::new();
+    let mut problems = Problems::new();
     if !cfg!(feature = "kinesis") {
-        problems.push(("", NEEDS_FEATURE.to_owned()));
+        problems.push((String::new(), NEEDS_FEATURE.to_owned()));
     }
     check_stream(spec, &mut problems);
     check_bounds(spec, &mut problems);
     check_credentials(spec, &mut problems);
-    check_registry(spec, &mut problems);
-    let mut problems: Vec<Problem> = problems
-        .into_iter()
-        .map(|(at, why)| Problem::new(format!("source/kinesis/{at}").trim_end_matches('/'), why))
-        .collect();
-    for name in schema.keys() {
-        if columns::is_of_record(name) {
-            let message = format!("`{name}` is a column that bronze adds itself; give yours another name");
-            problems.push(Problem::new(format!("schema/{name}"), message));
-        } else if spec.format.is_single_value() {
-            let message = format!("records of this format are one column, `value`; leave out `{name}`");
-            problems.push(Problem::new(format!("schema/{name}"), message));
-        }
-    }
+    check_registry(NAMES, spec.schema_registry.as_ref(), spec.format, &mut problems);
+    let mut problems = placed(NAMES, problems);
+    problems.extend(check_columns(NAMES, schema, spec.format, columns::is_of_record));
     problems
 }
 
-fn check_stream(spec: &KinesisSpec, problems: &mut Vec<(&str, String)>) {
+fn check_stream(spec: &KinesisSpec, problems: &mut Problems) {
     let is_stream = Regex::new(STREAM).is_ok_and(|pattern| pattern.is_match(&spec.stream));
     if !is_stream {
         let why = format!(
@@ -50,72 +43,34 @@ fn check_stream(spec: &KinesisSpec, problems: &mut Vec<(&str, String)>) {
              arn:aws:kinesis:eu-west-1:123456789012:stream/orders",
             spec.stream
         );
-        problems.push(("stream", why));
+        problems.push(("stream".to_owned(), why));
     }
     if spec.region.as_ref().is_some_and(|region| region.trim().is_empty()) {
-        problems.push(("region", "the region is empty; expected one such as eu-west-1".to_owned()));
+        problems.push(("region".to_owned(), "the region is empty; expected one such as eu-west-1".to_owned()));
     }
-    if let Some(endpoint) = spec.endpoint.as_ref().filter(|endpoint| !is_address(endpoint)) {
-        problems.push(("endpoint", format!("`{endpoint}` is not an address; expected http://... or https://...")));
-    }
-}
-
-fn check_bounds(spec: &KinesisSpec, problems: &mut Vec<(&str, String)>) {
-    let is_time = || spec.start.parse::<DateTime<Utc>>().is_ok();
-    if !matches!(spec.start.as_str(), "trim_horizon" | "latest") && !is_time() {
-        let why = format!(
-            "unknown value `{}`; expected `trim_horizon`, `latest` or a time such as 2026-01-31T08:00:00Z",
-            spec.start
-        );
-        problems.push(("start", why));
-    }
-    for (key, number) in [("max_rows", spec.max_rows), ("max_bytes", spec.max_bytes)] {
-        if number == 0 {
-            problems.push((key, "expected at least 1, found 0".to_owned()));
-        }
+    if let Some(endpoint) = &spec.endpoint {
+        check_address("endpoint", endpoint, "access_key_id and secret_access_key", problems);
     }
 }
 
-fn check_credentials(spec: &KinesisSpec, problems: &mut Vec<(&str, String)>) {
+fn check_bounds(spec: &KinesisSpec, problems: &mut Problems) {
+    check_start(&spec.start, "trim_horizon", problems);
+    check_at_least_one("max_rows", spec.max_rows, problems);
+    check_at_least_one("max_bytes", spec.max_bytes, problems);
+}
+
+fn check_credentials(spec: &KinesisSpec, problems: &mut Problems) {
     for (at, text) in spec.secret_texts() {
-        if !text.contains("${secret.") {
-            let why = "a secret cannot stand in a file; write it as ${secret.scope.key}, with [secrets.scope] in \
-                       medallion.toml";
-            problems.push((at, why.to_owned()));
-        }
+        check_secret(at, text, problems);
     }
     if spec.access_key_id.is_some() != spec.secret_access_key.is_some() {
         let why = "`access_key_id` and `secret_access_key` belong together; write both, or neither";
-        problems.push(("", why.to_owned()));
+        problems.push((String::new(), why.to_owned()));
     }
     if spec.session_token.is_some() && spec.access_key_id.is_none() {
-        problems.push(("session_token", "a token needs `access_key_id` and `secret_access_key`".to_owned()));
+        let why = "a token needs `access_key_id` and `secret_access_key`";
+        problems.push(("session_token".to_owned(), why.to_owned()));
     }
-}
-
-fn check_registry(spec: &KinesisSpec, problems: &mut Vec<(&str, String)>) {
-    match (&spec.schema_registry, spec.format) {
-        (None, KafkaFormat::Avro | KafkaFormat::Protobuf) => {
-            let why = "missing key `schema_registry`; records of this format name their schema there";
-            problems.push(("", why.to_owned()));
-        }
-        (Some(_), format) if !format.needs_registry() => {
-            let why = "only avro and protobuf records have their schema in a registry";
-            problems.push(("schema_registry", why.to_owned()));
-        }
-        (Some(registry), _) if !is_address(&registry.url) => {
-            let why = format!("`{}` is not an address; expected http://... or https://...", registry.url);
-            problems.push(("schema_registry/url", why));
-        }
-        (Some(registry), _) if registry.password.is_some() && registry.user.is_none() => {
-            problems.push(("schema_registry", "missing key `user`, text".to_owned()));
-        }
-        _ => {}
-    }
-}
-
-fn is_address(url: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
 }
 
 #[cfg(test)]
@@ -150,6 +105,22 @@ mod tests {
         );
         assert_eq!(found.len(), 2, "{found:#?}");
         assert!(!found.iter().any(|line| line.contains("hunter")));
+    }
+
+    #[test]
+    fn addresses_hold_no_secret_and_none_is_shown() {
+        for (endpoint, registry) in [
+            ("https://me:hunter2@kinesis", "http://me:hunter2@registry"),
+            ("me:hunter2@kinesis", "me:hunter2@registry"),
+        ] {
+            let found = problems(&format!(
+                r#"{{"stream":"s","format":"avro","endpoint":"{endpoint}","schema_registry":{{"url":"{registry}"}}}}"#
+            ));
+            assert_eq!(found.len(), 2, "{found:#?}");
+            assert!(found[0].starts_with("source/kinesis/endpoint: "), "{found:#?}");
+            assert!(found[1].starts_with("source/kinesis/schema_registry/url: "), "{found:#?}");
+            assert!(!found.iter().any(|line| line.contains("hunter2")), "{found:#?}");
+        }
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub(crate) struct Records {
 /// One stream of Kinesis. Nothing is tried again here.
 #[async_trait]
 pub(crate) trait Client: Send + Sync + 'static {
-    /// The stream. [`DescribeStreamSummary`](https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStreamSummary.html).
+    /// The stream.
+    /// [`DescribeStreamSummary`](https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStreamSummary.html).
     async fn stream(&self) -> Result<Stream, Failure>;
 
     /// Every shard that is kept, closed ones included.

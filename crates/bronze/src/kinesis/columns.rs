@@ -1,8 +1,8 @@
 //! The columns a record brings beside its payload.
 //!
 //! `_key` is the partition key, `_timestamp` the approximate time of arrival, `_sequence_number` the sequence number as
-//! text, because no number column holds it. `_source` is stream/shard. `_position` counts the rows that this table read of
-//! the shard, from 0: with `_source` it names a row and gives its order, as an offset does.
+//! text, because no number column holds it. `_source` is stream/shard. `_position` counts the rows that this table read
+//! of the shard, from 0: with `_source` it names a row and gives its order, as an offset does.
 
 use std::sync::Arc;
 

@@ -2,6 +2,8 @@
 
 use stage::{Error, Kind};
 
+use crate::messages::address::shown;
+
 /// A request that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -27,6 +29,7 @@ pub(crate) enum Cause {
 impl Failure {
     /// The service could not be reached.
     pub(crate) fn away(doing: &str, endpoint: &str, source: reqwest::Error) -> Failure {
+        let endpoint = shown(endpoint);
         let why = if source.is_timeout() { "did not answer in time" } else { "cannot be reached" };
         let message =
             format!("{doing}: {endpoint} {why}; check region and endpoint in [source.kinesis], and the network");
@@ -41,11 +44,7 @@ impl Failure {
         } else {
             one_line(message)
         };
-        let text = match remedy {
-            Some(remedy) => format!("{doing}: {remedy} ({said})"),
-            None => format!("{doing}: {said}"),
-        };
-        Failure { cause, error: Error::new(kind, text) }
+        Failure { cause, error: Error::new(kind, format!("{doing}: {remedy} ({said})")) }
     }
 
     /// A failure that asking again does not change.
@@ -66,7 +65,7 @@ impl From<Failure> for Error {
 }
 
 /// The codes stand in the reference of each request, and in "Common Errors" of the Kinesis API.
-fn meaning(status: u16, code: &str) -> (Cause, Kind, Option<&'static str>) {
+fn meaning(status: u16, code: &str) -> (Cause, Kind, &'static str) {
     const LOGIN: &str = "the credentials were not accepted; check them, in [source.kinesis] or in the environment";
     match code {
         "ProvisionedThroughputExceededException"
@@ -77,14 +76,20 @@ fn meaning(status: u16, code: &str) -> (Cause, Kind, Option<&'static str>) {
         | "RequestLimitExceeded" => (
             Cause::Throttled,
             Kind::Unavailable,
-            Some("the stream is read too often; each shard answers five times a second, for all who read it"),
+            "the stream is read too often; each shard answers five times a second, for all who read it",
         ),
-        "ExpiredIteratorException" => (Cause::ExpiredIterator, Kind::Unavailable, None),
-        "InvalidArgumentException" => (Cause::NoSuchPlace, Kind::Data, None),
+        "ExpiredIteratorException" => {
+            (Cause::ExpiredIterator, Kind::Unavailable, "the answer came too late to go on from it; try again")
+        }
+        "InvalidArgumentException" => (
+            Cause::NoSuchPlace,
+            Kind::Data,
+            "the stream does not have that place; check stream, region and start in [source.kinesis]",
+        ),
         "ResourceNotFoundException" => (
             Cause::Final,
             Kind::Config,
-            Some("there is no such stream or shard; check stream and region in [source.kinesis], or create it"),
+            "there is no such stream or shard; check stream and region in [source.kinesis], or create it",
         ),
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
@@ -92,29 +97,33 @@ fn meaning(status: u16, code: &str) -> (Cause, Kind, Option<&'static str>) {
         | "SignatureDoesNotMatch"
         | "IncompleteSignature"
         | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException" => (Cause::Final, Kind::Config, Some(LOGIN)),
+        | "MissingAuthenticationTokenException" => (Cause::Final, Kind::Config, LOGIN),
         "ExpiredTokenException" | "ExpiredToken" => {
-            (Cause::Final, Kind::Config, Some("the credentials have expired; get new ones"))
+            (Cause::Final, Kind::Config, "the credentials have expired; get new ones")
         }
         "AccessDeniedException" | "AccessDenied" | "OptInRequired" | "NotAuthorized" => (
             Cause::Final,
             Kind::Config,
-            Some(
-                "the credentials may not read the stream; allow kinesis:DescribeStreamSummary, kinesis:ListShards, \
-                 kinesis:GetShardIterator and kinesis:GetRecords",
-            ),
+            "the credentials may not read the stream; allow kinesis:DescribeStreamSummary, kinesis:ListShards, \
+             kinesis:GetShardIterator and kinesis:GetRecords",
         ),
         "RequestExpired" | "RequestTimeTooSkewed" => {
-            (Cause::Final, Kind::Config, Some("the clock of this machine is wrong; set it"))
+            (Cause::Final, Kind::Config, "the clock of this machine is wrong; set it")
         }
         code if code.starts_with("KMS") => (
             Cause::Final,
             Kind::Config,
-            Some("the records are encrypted with a key that cannot be used; check its state and its policy"),
+            "the records are encrypted with a key that cannot be used; check its state and its policy",
         ),
-        _ if status == 401 || status == 403 => (Cause::Final, Kind::Config, Some(LOGIN)),
-        _ if status >= 500 || status == 429 => (Cause::Away, Kind::Unavailable, None),
-        _ => (Cause::Final, Kind::Config, None),
+        _ if status == 401 || status == 403 => (Cause::Final, Kind::Config, LOGIN),
+        _ if status >= 500 || status == 429 => {
+            (Cause::Away, Kind::Unavailable, "the service cannot answer now; try again later")
+        }
+        _ => (
+            Cause::Final,
+            Kind::Config,
+            "the request was refused; check stream, region and endpoint in [source.kinesis]",
+        ),
     }
 }
 
@@ -139,5 +148,9 @@ mod tests {
         assert_eq!(of("ExpiredIteratorException").cause, Cause::ExpiredIterator);
         let down = Failure::answered("could not read `s`", 503, "ServiceUnavailable", "");
         assert_eq!((down.cause, down.error.kind()), (Cause::Away, Kind::Unavailable));
+        assert!(down.error.message().ends_with("try again later (the service answered 503 ServiceUnavailable)"));
+        let unknown = of("NoSuchCode");
+        assert_eq!((unknown.cause, unknown.error.kind()), (Cause::Final, Kind::Config));
+        assert!(unknown.error.message().contains("check stream, region and endpoint in [source.kinesis]"));
     }
 }

@@ -16,7 +16,7 @@ use super::piece::Piece;
 use super::reader::{self, PATIENCE_AT_FIRST, Reading, patiently};
 use super::shards::{ShardState, StreamState, first, go_on};
 use super::spec::KinesisSpec;
-use crate::kafka::batch::NO_TIME;
+use crate::messages::values::NO_TIME;
 
 /// How long one look at the buffer waits, so that a stop is noticed.
 const LOOK: Duration = Duration::from_millis(200);
@@ -43,6 +43,8 @@ pub(crate) struct Feed {
 pub(crate) struct Gathered {
     rows: u64,
     bytes: u64,
+    /// What of it are bytes of records.
+    pub(crate) message_bytes: u64,
     /// How far the shards were read with it.
     reached: BTreeMap<String, ShardState>,
     /// When the newest record had come, in microseconds since 1970.
@@ -131,14 +133,15 @@ impl Feed {
         let taken = self.buffer.take(gathered.rows, gathered.bytes, unfinished)?;
         gathered.rows += taken.pieces.iter().map(|piece| piece.rows() as u64).sum::<u64>();
         gathered.bytes += taken.pieces.iter().map(|piece| piece.bytes() as u64).sum::<u64>();
+        gathered.message_bytes += taken.pieces.iter().map(|piece| piece.message_bytes() as u64).sum::<u64>();
         let times = taken.pieces.iter().flat_map(|piece| &piece.messages.timestamps);
         gathered.newest = gathered.newest.max(times.copied().filter(|time| *time != NO_TIME).max());
         gathered.reached.extend(taken.reached);
         Ok((taken.pieces, taken.is_full))
     }
 
-    /// Whether a batch without rows must be committed all the same: a start that another moment would choose differently
-    /// is kept, and so is what became of the shards.
+    /// Whether a batch without rows must be committed all the same: a start that another moment would choose
+    /// differently is kept, and so is what became of the shards.
     pub(crate) fn is_worth_a_commit(&self, gathered: &Gathered, start: &str) -> bool {
         match &self.held {
             None => start != "trim_horizon" && !self.state.shards.is_empty(),
@@ -146,8 +149,8 @@ impl Feed {
         }
     }
 
-    /// How long until there is a batch for a stream: at once when there is enough, or when the table should be told what
-    /// became of the shards; never when there is nothing.
+    /// How long until there is a batch for a stream: at once when there is enough, or when the table should be told
+    /// what became of the shards; never when there is nothing.
     pub(crate) fn due_in(&self, trigger: Duration) -> Option<Duration> {
         let retention_hours = self.stream.retention_hours;
         let is_outdated =
@@ -196,11 +199,12 @@ impl Feed {
 /// [`stage::Kind::Data`] when it has read batches and its log no longer tells where the shards stand.
 fn held(table: &Table, stream: &Stream, number: i64) -> Result<Option<StreamState>> {
     let unknown = |why: &str| {
+        let name = table.name();
         Error::data(format!(
-            "where the shards of {} stand is no longer known: {} has read {number} batches of it, but {why}; make the \
-             table anew",
+            "where the shards of {} stand is no longer known: {name} has read {number} batches of it, but {why}; delete \
+             the folder {} in the lake, then run again, which reads what the stream still keeps",
             stream.name,
-            table.name()
+            name.path()
         ))
     };
     let state = table.record().and_then(|(_, record)| record.states.get(&stream.position));

@@ -23,11 +23,14 @@ use super::client::{Client, Record, Records, Stream};
 use super::failure::Failure;
 use super::shards::{Place, Shard};
 use super::spec::{KinesisSecrets, KinesisSpec};
+use crate::messages::address::{is_address, may_hold_secret, shown};
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a connection may take.
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
+/// What AWS names the endpoint of Kinesis with.
+const ENDPOINT: &str = "AWS_ENDPOINT_URL_KINESIS";
 /// The version of the API, which every request names.
 const API: &str = "Kinesis_20131202";
 
@@ -47,8 +50,10 @@ impl Http {
     /// [`stage::Kind::Config`] when no region is known, or the credentials cannot be used.
     pub(crate) fn new(spec: &KinesisSpec, secrets: &KinesisSecrets) -> Result<Http> {
         let region = region(spec)?;
-        let endpoint = spec.endpoint.clone().or_else(|| std::env::var("AWS_ENDPOINT_URL_KINESIS").ok());
-        let endpoint = endpoint.unwrap_or_else(|| default_endpoint(&region));
+        let endpoint = match &spec.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => endpoint(std::env::var(ENDPOINT).ok(), &region)?,
+        };
         let client = reqwest::Client::builder().timeout(PATIENCE).connect_timeout(PATIENCE_TO_CONNECT).build();
         let client = client.map_err(|error| Error::config("could not make a client of Kinesis").with_source(error))?;
         let credentials = credentials(&region, secrets)?;
@@ -86,7 +91,10 @@ impl Http {
         match serde_json::from_slice(&text) {
             Ok(answer) => Ok((answer, now)),
             Err(error) => {
-                let message = format!("{doing}: the answer of {} is not one of Kinesis", self.endpoint);
+                let message = format!(
+                    "{doing}: the answer of {} is not one of Kinesis; check endpoint in [source.kinesis]",
+                    shown(&self.endpoint)
+                );
                 Err(Failure::of(Error::config(message).with_source(error)))
             }
         }
@@ -109,7 +117,8 @@ impl Http {
         let is_address = self.endpoint.parse().map(|uri| *request.uri_mut() = uri).is_ok();
         let is_address = is_address && reqwest::Url::parse(&self.endpoint).is_ok_and(|url| url.has_host());
         if !is_address {
-            return Err(refused(&format!("`{}` is not an address; check endpoint in [source.kinesis]", self.endpoint)));
+            let endpoint = shown(&self.endpoint);
+            return Err(refused(&format!("`{endpoint}` is not an address; check endpoint in [source.kinesis]")));
         }
         let target = HeaderValue::from_str(&format!("{API}.{action}")).map_err(|_| refused("no such action"))?;
         request.headers_mut().insert("x-amz-target", target);
@@ -278,7 +287,8 @@ fn millis(seconds: f64) -> i64 {
     (seconds * 1_000.0).round() as i64
 }
 
-/// What an answer that is none says. The code stands in a header or in the body, with a namespace or an address around it.
+/// What an answer that is none says. The code stands in a header or in the body, with a namespace or an address around
+/// it.
 fn refusal(doing: &str, status: u16, header: Option<String>, text: &[u8]) -> Failure {
     let body = serde_json::from_slice::<Refusal>(text).unwrap_or(Refusal { code: None, message: None });
     let code = body.code.or(header).unwrap_or_default();
@@ -296,6 +306,24 @@ fn region(spec: &KinesisSpec) -> Result<String> {
             spec.stream
         ))
     })
+}
+
+/// The endpoint that the environment names, or that of the region.
+///
+/// # Errors
+/// [`stage::Kind::Config`] when what the environment names is no address, or holds a secret.
+fn endpoint(named: Option<String>, region: &str) -> Result<String> {
+    match named {
+        None => Ok(default_endpoint(region)),
+        Some(endpoint) if !is_address(&endpoint) => Err(Error::config(format!(
+            "{ENDPOINT}: `{}` is not an address; expected http://... or https://...",
+            shown(&endpoint)
+        ))),
+        Some(endpoint) if may_hold_secret(&endpoint) => Err(Error::config(format!(
+            "{ENDPOINT}: a user or a password cannot stand in an address; requests are signed with the access key"
+        ))),
+        Some(endpoint) => Ok(endpoint),
+    }
 }
 
 fn default_endpoint(region: &str) -> String {
@@ -343,6 +371,18 @@ mod tests {
         assert_eq!(region(&spec(arn)).unwrap(), "eu-west-1");
         assert_eq!(region(&spec(r#"{"stream":"s","region":"cn-north-1","format":"json"}"#)).unwrap(), "cn-north-1");
         assert_eq!(default_endpoint("cn-north-1"), "https://kinesis.cn-north-1.amazonaws.com.cn");
+    }
+
+    #[test]
+    fn an_endpoint_of_the_environment_holds_no_secret_and_none_is_shown() {
+        let named = |url: &str| endpoint(Some(url.to_owned()), "eu-west-1");
+        assert_eq!(endpoint(None, "eu-west-1").unwrap(), default_endpoint("eu-west-1"));
+        assert_eq!(named("http://localhost:4566").unwrap(), "http://localhost:4566");
+        for url in ["https://me:hunter2@kinesis", "https://kinesis/?key=hunter2", "me:hunter2@kinesis"] {
+            let error = named(url).unwrap_err();
+            assert!(error.message().starts_with("AWS_ENDPOINT_URL_KINESIS: "), "{error}");
+            assert!(!error.message().contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

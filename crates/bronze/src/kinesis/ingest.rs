@@ -11,15 +11,15 @@ use tokio::sync::mpsc;
 use super::piece::Piece;
 use super::rows::Columns;
 use crate::kafka::batch::Piece as Messages;
-use crate::kafka::payload::{self, Read};
-use crate::kafka::schemas::Schemas;
-use crate::kafka::spec::KafkaFormat;
+use crate::messages::payload::{self, Read};
+use crate::messages::schemas::Schemas;
+use crate::messages::spec::MessageFormat;
 use crate::queue::{self, Decode};
 
 /// How records become rows of the table. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Decoding {
-    pub(crate) format: KafkaFormat,
+    pub(crate) format: MessageFormat,
     pub(crate) options: DecodeOptions,
     pub(crate) schema: EvolvingSchema,
     pub(crate) columns: Columns,
@@ -76,7 +76,7 @@ impl Decode for Decoding {
 impl Decoding {
     async fn read(&self, decoder: &Decoder, messages: &mut Messages) -> Result<Read> {
         match (&self.schemas, self.format) {
-            (_, KafkaFormat::String | KafkaFormat::Bytes) => payload::read_values(self.format, messages),
+            (_, MessageFormat::String | MessageFormat::Bytes) => payload::read_values(self.format, messages),
             (None, _) => payload::read_json(decoder, messages),
             (Some(schemas), _) => {
                 let text = schemas.as_text(messages).await?;
@@ -89,7 +89,8 @@ impl Decoding {
     }
 }
 
-/// Puts aside what is no row. The sequence number stands in the reason, because quarantine has a number for a place only.
+/// Puts aside what is no row. The sequence number stands in the reason, because quarantine has a number for a place
+/// only.
 async fn put_aside(piece: &Piece, read: &Read, passage: &Passage) -> Result<()> {
     let of_payloads = read.refused.iter().map(|refused| {
         let index = refused.index;

@@ -1,14 +1,14 @@
 //! Records of Kinesis into a bronze table, each exactly once.
 //!
-//! The table is the checkpoint. Sequence numbers have up to 128 digits, far more than a position can hold, so the position
-//! `kinesis/<account>/<region>/<stream>` counts batches, as that of files does, and the record of the commit says in its
-//! state where each shard stands. Every later commit of the table repeats that state, whoever makes it.
+//! The table is the checkpoint. Sequence numbers have up to 128 digits, far more than a position can hold, so the
+//! position `kinesis/<account>/<region>/<stream>` counts batches, as that of files does, and the record of the commit
+//! says in its state where each shard stands. Every later commit of the table repeats that state, whoever makes it.
 //!
-//! `shards` decides where each shard is begun, in which order, and what is gone: a shard that came of a split or a merge
-//! is read once its parents were read to their end. A `reader` keeps a task for each shard that may be read, which asks
-//! the `client` for records into a bounded `buffer`; the `feed` gathers batches from it. From there on records take the
-//! way of Kafka's messages: the same payloads and schemas, and nearly the same `columns`. What the producer library of
-//! Kinesis packed together is `unpacked` first.
+//! `shards` decides where each shard is begun, in which order, and what is gone: a shard that came of a split or a
+//! merge is read once its parents were read to their end. A `reader` keeps a task for each shard that may be read,
+//! which asks the `client` for records into a bounded `buffer`; the `feed` gathers batches from it. From there on
+//! records take the way of Kafka's messages: the same payloads and schemas, and nearly the same `columns`. What the
+//! producer library of Kinesis packed together is `unpacked` first.
 //!
 //! The client is a few signed requests over the HTTP client that is there anyway; the SDK of AWS would build forty more
 //! crates, and variants of those that all engines stand on.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::client::Record;
 use super::shards::ShardState;
 use super::unpacked::unpack;
-use crate::kafka::batch::{NO_TIME, Piece as Messages, Texts, base64_of};
+use crate::kafka::batch::Piece as Messages;
+use crate::messages::values::{NO_TIME, Texts, base64_of};
 
 /// A run of records in the order in which they came, of any shards.
 #[derive(Default)]
@@ -42,6 +43,13 @@ impl Piece {
     pub(crate) fn bytes(&self) -> usize {
         let refused: usize = self.refused.iter().map(|one| one.raw.len()).sum();
         self.messages.bytes() + self.sequence_numbers.bytes.len() + refused
+    }
+
+    /// The bytes of the records themselves: payloads and keys.
+    pub(crate) fn message_bytes(&self) -> usize {
+        // Three bytes are four letters of base64.
+        let refused: usize = self.refused.iter().map(|one| one.raw.trim_end_matches('=').len() * 3 / 4).sum();
+        self.messages.message_bytes() + refused
     }
 
     /// The name of a shard in `_source`.

@@ -19,7 +19,7 @@ use super::buffer::Buffer;
 use super::client::{Client, Records};
 use super::failure::{Cause, Failure};
 use super::shards::{Place, Shard, ShardState, found_later, lost, ready};
-use crate::kafka::spec::OnDataLoss;
+use crate::messages::spec::OnDataLoss;
 
 /// The least time between two questions to a shard. It answers five times a second, for all who read it.
 const PACE: Duration = Duration::from_millis(250);
@@ -131,7 +131,8 @@ impl Reader {
             self.buffer.room().await;
             let permit = self.memory.acquire_many(weight.min(self.megabytes)).await;
             let permit = permit.map_err(|error| Error::bug("memory for answers was taken away").with_source(error))?;
-            let asked = Instant::now();
+            let asked = Asked { at: Instant::now(), was_closed: self.buffer.lock().closed.contains(shard) };
+            let at = asked.at;
             match self.ask(shard, &mut iterator).await {
                 Ok(records) => {
                     trouble = Trouble::default();
@@ -151,7 +152,7 @@ impl Reader {
                 }
             }
             drop(permit);
-            sleep_until(asked + PACE).await;
+            sleep_until(at + PACE).await;
         }
     }
 
@@ -165,9 +166,9 @@ impl Reader {
     }
 
     /// Hands records to the buffer and says whether they were the last.
-    fn take(&self, shard: &str, answer: Records, asked: Instant, iterator: &mut Option<String>) -> bool {
+    fn take(&self, shard: &str, answer: Records, asked: Asked, iterator: &mut Option<String>) -> bool {
+        let Asked { at: asked, was_closed } = asked;
         let is_at_tip = answer.behind_millis == 0;
-        let was_closed = self.buffer.lock().closed.contains(shard);
         let is_end = answer.next.is_none() || (answer.records.is_empty() && is_at_tip && was_closed);
         *iterator = answer.next;
         if is_end {
@@ -200,6 +201,13 @@ impl Reader {
         let unknown = ShardState { place: Place::TrimHorizon, rows: 0, seen: None };
         self.buffer.lock().reached.get(shard).cloned().unwrap_or(unknown)
     }
+}
+
+/// A question for records.
+struct Asked {
+    at: Instant,
+    /// Whether the shard was known to be closed already: a shard may get records and be closed while an answer is under way.
+    was_closed: bool,
 }
 
 /// The megabytes that the next answer is likely to take.

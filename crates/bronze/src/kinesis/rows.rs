@@ -14,8 +14,8 @@ use stage::{Error, Result};
 use super::columns::{is_of_record, table_schema};
 use super::piece::Piece;
 use crate::columns::is_system;
-use crate::kafka::batch::{NO_TIME, Texts};
-use crate::kafka::payload::indices;
+use crate::messages::payload::indices;
+use crate::messages::values::{NO_TIME, Texts};
 
 /// The data columns of an existing table.
 pub(crate) fn data_columns(table: &Schema) -> SchemaRef {

@@ -1,5 +1,5 @@
-//! Where each shard is begun, in which order, and what is gone. Nothing here asks Kinesis or a table; it decides by what
-//! they said.
+//! Where each shard is begun, in which order, and what is gone. Nothing here asks Kinesis or a table; it decides by
+//! what they said.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use stage::{Error, Result};
 
 use super::client::Stream;
 use super::spec::KinesisSpec;
-use crate::kafka::spec::OnDataLoss;
+use crate::messages::spec::OnDataLoss;
 
 /// A shard as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +63,9 @@ impl StreamState {
         state
     }
 
-    /// Whether a table that holds this state should be told how far shards are read `now` although no row came: when some
-    /// were closed or found, or when so much time has passed that what is known to be read would soon be older than what
-    /// is kept.
+    /// Whether a table that holds this state should be told how far shards are read `now` although no row came: when
+    /// some were closed or found, or when so much time has passed that what is known to be read would soon be older
+    /// than what is kept.
     pub(crate) fn is_outdated_by(&self, now: &BTreeMap<String, ShardState>, retention_hours: i64) -> bool {
         let late = TimeDelta::hours(retention_hours).num_milliseconds() / 4;
         now.iter().any(|(id, now)| match self.shards.get(id) {
@@ -182,7 +182,8 @@ pub(crate) fn lost(on_data_loss: OnDataLoss, what: String, otherwise: &str) -> R
     match on_data_loss {
         OnDataLoss::Continue => Ok(format!("{what}; reading goes on: {otherwise}")),
         OnDataLoss::Fail => Err(Error::data(format!(
-            "{what}; set on_data_loss = \"continue\" in [source.kinesis] to {otherwise}, or make the table anew"
+            "{what}; set on_data_loss = \"continue\" in [source.kinesis] to {otherwise}, or \
+             delete the folder of the table in the lake, then run again, which reads what the stream still keeps"
         ))),
     }
 }

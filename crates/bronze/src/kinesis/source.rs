@@ -22,9 +22,8 @@ use super::ingest::{Decoding, Ingesting};
 use super::piece::Piece;
 use super::rows::{Columns, data_columns};
 use super::spec::{KinesisSecrets, KinesisSpec};
-use crate::kafka::KafkaSecrets;
-use crate::kafka::payload::value_schema;
-use crate::kafka::schemas::Schemas;
+use crate::messages::payload::value_schema;
+use crate::messages::schemas::Schemas;
 use crate::schema::{first_columns, hints};
 use crate::spec::BronzeSpec;
 
@@ -77,8 +76,9 @@ impl KinesisBronze {
             return Ok(Progress::idle());
         }
         let number = feed.number();
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context)?;
         let decoding = self.transform(&sample, &table, number, context).await?;
+        // Opened after the rows were given their time, so that no row is newer than the time it is checked at.
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context)?;
         let staged = self.validate(&mut feed, &mut gathered, sample, &table, &decoding, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
@@ -144,9 +144,8 @@ impl KinesisBronze {
         if self.schemas.is_none()
             && let Some(registry) = &self.source.schema_registry
         {
-            let registry_password = self.secrets.registry_password.clone();
-            let secrets = KafkaSecrets { registry_password, ..KafkaSecrets::default() };
-            self.schemas = Some(Schemas::new(self.source.format, registry, &secrets)?);
+            let password = self.secrets.registry_password.clone();
+            self.schemas = Some(Schemas::new(self.source.format, registry, password)?);
         }
         Ok(self.schemas.clone())
     }
@@ -227,6 +226,7 @@ impl KinesisBronze {
         };
         let mut progress = batch::commit(&self.lake, table, commit, &[]).await?;
         feed.committed(gathered);
+        progress.bytes_read = gathered.message_bytes;
         progress.idle = match context.streaming {
             true => feed.due_in(self.trigger()) != Some(Duration::ZERO),
             false => gathered.is_last,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stage::{Result, Secret};
 
-use crate::kafka::spec::{KafkaFormat, OnDataLoss, RegistrySpec};
+use crate::messages::spec::{MessageFormat, OnDataLoss, RegistrySpec};
 use frame::TimeSpan;
 
 /// `[source.kinesis]`: a stream of Kinesis, read exactly once.
@@ -20,7 +20,7 @@ pub struct KinesisSpec {
     #[serde(default)]
     pub endpoint: Option<String>,
     /// How records are written.
-    pub format: KafkaFormat,
+    pub format: MessageFormat,
     /// Where a stream is begun that the table holds nothing of: `trim_horizon` (the oldest record that is kept),
     /// `latest`, or a time such as `2026-01-31T08:00:00Z`.
     #[serde(default = "default_start")]

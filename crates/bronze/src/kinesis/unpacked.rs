@@ -1,8 +1,8 @@
 //! What the producer library of Kinesis packed together: one record that holds many.
 //!
 //! Such a record is four magic bytes, an `AggregatedRecord` in Protocol Buffers, and 16 bytes of MD5, as
-//! `aggregation-format.md` of the library has it. The digest is not looked at: the transport guards the bytes, and what is
-//! not an `AggregatedRecord` to its last byte is refused.
+//! `aggregation-format.md` of the library has it. The digest is not looked at: the transport guards the bytes, and what
+//! is not an `AggregatedRecord` to its last byte is refused.
 
 /// What a packed record begins with.
 const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];

@@ -60,7 +60,7 @@ impl Production {
             options: LiveOptions { seed, disorder, ..defaults },
             rate: arguments.rate.unwrap_or(RATE),
             rows: arguments.rows.unwrap_or(u64::MAX),
-            duration: arguments.duration.map_or(Duration::MAX, bronze::TimeSpan::duration),
+            duration: arguments.duration.map_or(Duration::MAX, frame::TimeSpan::duration),
             brokers: arguments.brokers.clone(),
             topic: arguments.topic.clone().unwrap_or_else(|| TOPIC.to_owned()),
             output,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ::stage::{Error, Result, TableName};
-use bronze::TimeSpan;
 use chrono::Utc;
+use frame::TimeSpan;
 use lake::maintenance::{VacuumSettings, Vacuumed, slowest_reader, vacuum};
 use serde_json::json;
 

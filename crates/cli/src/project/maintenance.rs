@@ -1,6 +1,6 @@
 //! How users write `[maintenance]` of `medallion.toml`.
 
-use bronze::TimeSpan;
+use frame::TimeSpan;
 use lake::maintenance::MaintenanceSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -83,9 +83,9 @@ async fn positions_outlive_a_log_that_another_program_cleaned() {
     }
 }
 
-fn told(watermarks: &[(&str, i64)]) -> Record {
-    let watermarks = watermarks.iter().map(|(source, time)| ((*source).to_owned(), *time)).collect();
-    Record { watermarks, ..Record::default() }
+fn told(times: &[(&str, i64)]) -> Record {
+    let greatest_event_times = times.iter().map(|(source, time)| ((*source).to_owned(), *time)).collect();
+    Record { greatest_event_times, ..Record::default() }
 }
 
 #[tokio::test]
@@ -101,9 +101,9 @@ async fn event_times_are_only_taken_back_when_all_rows_are_replaced() {
     one.refresh().await.unwrap();
     let optimize = Operation::Optimize { target_file_size: 1 };
     one.commit(Commit { operation: optimize, range: None, ..moving("x", 0, 0) }).await.unwrap();
-    let held = lake.open(&name).await.unwrap().record().unwrap().1.watermarks.clone();
-    assert_eq!(held, told(&[("a", 9), ("b", 5), ("c", 1)]).watermarks);
+    let held = lake.open(&name).await.unwrap().record().unwrap().1.greatest_event_times.clone();
+    assert_eq!(held, told(&[("a", 9), ("b", 5), ("c", 1)]).greatest_event_times);
     let anew = Commit { operation: Operation::Overwrite, record: told(&[("a", 2)]), ..moving("x", 2, 3) };
     one.commit(anew).await.unwrap();
-    assert_eq!(one.record().unwrap().1.watermarks, told(&[("a", 2)]).watermarks);
+    assert_eq!(one.record().unwrap().1.greatest_event_times, told(&[("a", 2)]).greatest_event_times);
 }

@@ -5,7 +5,7 @@
 
 use stage::{Layer, Result, TableName};
 
-use crate::ledger::{SYSTEM_TABLES, position_of};
+use crate::ledger::{SYSTEM_TABLES, pending_quarantine, position_of};
 use crate::open::Lake;
 use crate::table::Table;
 
@@ -39,7 +39,8 @@ pub(super) async fn first_untold(lake: &Lake, table: &Table) -> Result<Option<u6
         return Ok(None);
     }
     let position = position_of(table)?;
-    let mut first = pending_quarantine(lake, table).await?.last().copied();
+    let quarantine = lake.open(&table.name().quarantine()).await?;
+    let mut first = pending_quarantine(&quarantine, table).await?.first().map(|(version, _)| *version);
     for system in SYSTEM_TABLES {
         let told = lake.open(&table.name().system(system)).await?.position(&position).await?;
         let told = u64::try_from(told).unwrap_or(0);
@@ -53,9 +54,7 @@ pub(super) async fn staged_quarantine(lake: &Lake, name: &TableName) -> Result<V
     let Some(checked) = checked_table(name) else { return Ok(Vec::new()) };
     let table = lake.open(&checked).await?;
     let mut files = Vec::new();
-    for version in pending_quarantine(lake, &table).await? {
-        let actions = table.actions(version).await?.unwrap_or_default();
-        let record = crate::table::record_of(&actions).unwrap_or_default();
+    for (_, record) in pending_quarantine(&lake.open(name).await?, &table).await? {
         files.extend(record.quarantine.into_iter().map(|file| file.path));
     }
     Ok(files)
@@ -68,23 +67,4 @@ fn checked_table(quarantine: &TableName) -> Option<TableName> {
     }
     let (layer, table) = quarantine.table().split_once('_')?;
     TableName::new(quarantine.pipeline(), layer.parse().ok()?, table).ok()
-}
-
-/// The versions of a table that staged quarantine files which are not committed there yet, newest first.
-async fn pending_quarantine(lake: &Lake, table: &Table) -> Result<Vec<u64>> {
-    let Some((version, record)) = table.record() else { return Ok(Vec::new()) };
-    let mut next = if record.tells_quarantine() { Some(*version) } else { record.earlier_quarantine };
-    let mut pending = Vec::new();
-    if next.is_none() {
-        return Ok(pending);
-    }
-    let position = position_of(table)?;
-    let done = lake.open(&table.name().quarantine()).await?.position(&position).await?;
-    let done = u64::try_from(done).unwrap_or(0);
-    while let Some(version) = next.filter(|version| *version >= done) {
-        pending.push(version);
-        let Some(actions) = table.actions(version).await? else { break };
-        next = crate::table::record_of(&actions).and_then(|record| record.earlier_quarantine);
-    }
-    Ok(pending)
 }

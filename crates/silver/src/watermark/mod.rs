@@ -112,10 +112,12 @@ impl Watermark {
     /// Where the sources stand by the newest record of the silver table.
     pub(crate) fn told(&self, record: &Record) -> Greatest {
         let of_ours = |(id, time): (&String, &i64)| {
-            let source = id.strip_prefix(&self.position)?;
+            let (id, column) = id.rsplit_once('#')?;
+            // Times of another column say nothing of this one.
+            let source = id.strip_prefix(&self.position).filter(|_| column == self.times.column())?;
             Some((source.strip_prefix('/').unwrap_or(source).to_owned(), *time))
         };
-        record.watermarks.iter().filter_map(of_ours).collect()
+        record.greatest_event_times.iter().filter_map(of_ours).collect()
     }
 
     /// Finds the late rows among those of `files`, which `rows` reads. Nothing is read where the statistics of the files
@@ -192,13 +194,16 @@ impl Lateness {
     }
 
     /// The greatest time of every source after the batch, as records tell it.
-    pub(crate) fn watermarks(&self) -> BTreeMap<String, i64> {
+    pub(crate) fn greatest_event_times(&self) -> BTreeMap<String, i64> {
         let mut after = self.before.clone();
         for (source, time) in self.reached.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             advance(&mut after, source, *time);
         }
-        let position = &self.watermark.position;
-        let id = |source: String| if source.is_empty() { position.clone() } else { format!("{position}/{source}") };
+        let (position, column) = (&self.watermark.position, self.watermark.times.column());
+        let id = |source: String| match source.is_empty() {
+            true => format!("{position}#{column}"),
+            false => format!("{position}/{source}#{column}"),
+        };
         after.into_iter().map(|(source, time)| (id(source), time)).collect()
     }
 

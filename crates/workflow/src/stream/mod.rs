@@ -55,7 +55,7 @@ use wakes::Wakes;
 
 /// How long an open batch may take until it is told to stop. With what comes after it, this leaves those who stopped the
 /// stream some of the half minute that supervisors wait before they kill.
-const FINISHING_TIME: Duration = Duration::from_secs(15);
+const FINISHING_TIME: Duration = Duration::from_secs(12);
 /// How long a commit may go on after that.
 const COMMITTING_TIME: Duration = Duration::from_secs(5);
 

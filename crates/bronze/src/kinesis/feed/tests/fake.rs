@@ -56,7 +56,7 @@ impl Fake {
         });
     }
 
-    pub(crate) fn put(&self, shard: &str, payloads: &[&str]) {
+    pub(crate) fn put(&self, shard: &str, payloads: &[impl AsRef<[u8]>]) {
         self.with(|inner| {
             let records = &mut inner.shards.get_mut(shard).unwrap().records;
             for payload in payloads {
@@ -64,7 +64,7 @@ impl Fake {
                     key: "k".to_owned(),
                     sequence_number: sequence_number(records.len()),
                     arrived: Some(Utc::now().timestamp_millis()),
-                    payload: payload.as_bytes().to_vec(),
+                    payload: payload.as_ref().to_vec(),
                 };
                 records.push(record);
             }

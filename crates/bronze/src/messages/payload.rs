@@ -1,5 +1,5 @@
-//! Payloads into rows. Every format that holds fields becomes JSON text on the way, so that hints, evolution and what is
-//! rescued are the same for all of them, and the same as for files.
+//! Payloads into rows. Every format that holds fields becomes JSON text on the way, so that hints, evolution and what
+//! is rescued are the same for all of them, and the same as for files.
 
 use std::sync::Arc;
 
@@ -8,9 +8,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use frame::decode::{self, Decoder, POSITION, RESCUED_DATA};
 use stage::{Error, Result};
 
-use super::batch::{Piece, base64_of};
 use super::schemas::AsText;
-use super::spec::KafkaFormat;
+use super::spec::MessageFormat;
+use super::values::base64_of;
+use crate::kafka::batch::Piece;
 
 /// The column of messages that are one value.
 pub(crate) const VALUE: &str = "value";
@@ -34,8 +35,8 @@ pub(crate) struct Refused {
 }
 
 /// The one column of messages that are one value.
-pub(crate) fn value_schema(format: KafkaFormat) -> SchemaRef {
-    let data_type = if format == KafkaFormat::Bytes { DataType::Binary } else { DataType::Utf8View };
+pub(crate) fn value_schema(format: MessageFormat) -> SchemaRef {
+    let data_type = if format == MessageFormat::Bytes { DataType::Binary } else { DataType::Utf8View };
     Arc::new(Schema::new(vec![Field::new(VALUE, data_type, true)]))
 }
 
@@ -121,7 +122,7 @@ pub(crate) fn indices(rows: &RecordBatch) -> Result<Vec<usize>> {
 }
 
 /// Reads payloads that are one value.
-pub(crate) fn read_values(format: KafkaFormat, piece: &Piece) -> Result<Read> {
+pub(crate) fn read_values(format: MessageFormat, piece: &Piece) -> Result<Read> {
     let mut refused = Vec::new();
     let mut positions = Vec::with_capacity(piece.rows());
     let mut tombstones = piece.tombstones.iter().copied().peekable();
@@ -129,7 +130,7 @@ pub(crate) fn read_values(format: KafkaFormat, piece: &Piece) -> Result<Read> {
         let payload = piece.payloads.get(place.clone()).unwrap_or_default();
         (index, tombstones.next_if_eq(&index).is_none().then_some(payload))
     });
-    let values: ArrayRef = if format == KafkaFormat::Bytes {
+    let values: ArrayRef = if format == MessageFormat::Bytes {
         let mut values = BinaryBuilder::with_capacity(piece.rows(), piece.payloads.len());
         for (index, payload) in payloads {
             values.append_option(payload);
@@ -215,11 +216,11 @@ mod tests {
     #[test]
     fn a_value_that_is_missing_is_not_one_that_is_empty() {
         let piece = piece(&[Some(b"x"), None, Some(b""), Some(b"\xff")], b"");
-        let read = read_values(KafkaFormat::String, &piece).unwrap();
+        let read = read_values(MessageFormat::String, &piece).unwrap();
         let values: Vec<Option<&str>> = read.rows.column(0).as_string_view().iter().collect();
         assert_eq!(values, [Some("x"), None, Some("")]);
         assert_eq!((read.refused[0].index, read.refused[0].raw.as_str()), (3, "/w=="));
-        let read = read_values(KafkaFormat::Bytes, &piece).unwrap();
+        let read = read_values(MessageFormat::Bytes, &piece).unwrap();
         assert_eq!((read.rows.num_rows(), read.refused.len()), (4, 0));
     }
 }

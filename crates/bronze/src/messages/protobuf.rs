@@ -15,8 +15,8 @@ use prost_reflect::{
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use super::avro_json::push_quoted;
-use super::batch::base64_of;
 use super::registry::SchemaText;
+use super::values::base64_of;
 use super::wire::message_indexes;
 
 /// The name under which the schema itself is compiled.

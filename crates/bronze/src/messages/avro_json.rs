@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveTime};
 use serde_json::Value;
 
 use super::avro::{Node, Plan};
-use super::batch::base64_of;
+use super::values::base64_of;
 use super::wire::zigzag;
 
 /// Deeper values are not read, so that no message can use up the stack.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stage::{Error, Kind, Result, Secret};
 
 use super::address::shown;
-use super::spec::{KafkaSecrets, RegistrySpec};
+use super::spec::RegistrySpec;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,7 +26,8 @@ pub(crate) struct Registry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SchemaText {
     pub(crate) text: String,
-    /// The schemas it refers to, directly or not, under the names they are referred to by; those that others need first.
+    /// The schemas it refers to, directly or not, under the names they are referred to by; those that others need
+    /// first.
     pub(crate) references: Vec<(String, String)>,
 }
 
@@ -47,14 +48,14 @@ struct Reference {
 }
 
 impl Registry {
-    /// A client of the registry of a spec. Nothing is asked yet.
+    /// A client of a registry, with the password of its user. Nothing is asked yet.
     ///
     /// # Errors
     /// [`stage::Kind::Config`] when its certificate cannot be used.
-    pub(crate) fn new(spec: &RegistrySpec, secrets: &KafkaSecrets) -> Result<Registry> {
+    pub(crate) fn new(spec: &RegistrySpec, password: Option<Secret>) -> Result<Registry> {
         let mut builder = reqwest::Client::builder().timeout(PATIENCE);
         if let Some(path) = &spec.ca {
-            let failed = || format!("could not use `{path}`, the ca of [source.kafka.schema_registry]");
+            let failed = || format!("could not use `{path}`, the `ca` of schema_registry in the source of the table");
             let pem = std::fs::read(path).map_err(|error| Error::config(failed()).with_source(error))?;
             let certificate = reqwest::Certificate::from_pem(&pem);
             let certificate = certificate.map_err(|error| Error::config(failed()).with_source(error))?;
@@ -64,7 +65,7 @@ impl Registry {
         let client =
             client.map_err(|error| Error::config("could not make a client of the registry").with_source(error))?;
         let url = spec.url.trim_end_matches('/').to_owned();
-        Ok(Registry { client, url, user: spec.user.clone(), password: secrets.registry_password.clone() })
+        Ok(Registry { client, url, user: spec.user.clone(), password })
     }
 
     /// The schema of an identity. `schema_type` is what the messages are written in.
@@ -78,7 +79,7 @@ impl Registry {
         let found = answer.schema_type.as_deref().unwrap_or("AVRO");
         if !found.eq_ignore_ascii_case(schema_type) {
             return Err(Error::data(format!(
-                "{doing}: it is of type {found} and not {schema_type}; change format in [source.kafka]"
+                "{doing}: it is of type {found} and not {schema_type}; change format in the source of the table"
             )));
         }
         let mut references = Vec::new();

@@ -6,21 +6,22 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::datatypes::{Fields, Schema};
 use frame::infer::merge;
-use stage::{Error, Result};
+use stage::{Error, Result, Secret};
 
 use super::avro::Plan;
 use super::avro_json;
-use super::batch::{Piece, base64_of};
 use super::payload::{Refused, TOMBSTONE};
 use super::protobuf::ProtoFile;
 use super::registry::Registry;
-use super::spec::{KafkaFormat, KafkaSecrets, RegistrySpec};
+use super::spec::{MessageFormat, RegistrySpec};
+use super::values::base64_of;
 use super::wire::{framed, message_indexes};
+use crate::kafka::batch::Piece;
 
 /// The schemas of a source. Clones share what was read.
 #[derive(Clone)]
 pub(crate) struct Schemas {
-    format: KafkaFormat,
+    format: MessageFormat,
     registry: Arc<Registry>,
     read: Arc<RwLock<HashMap<u32, Arc<Written>>>>,
 }
@@ -45,12 +46,12 @@ pub(crate) struct AsText {
 }
 
 impl Schemas {
-    /// The schemas in the registry of a spec. Nothing is asked yet.
+    /// The schemas in a registry, which is asked with the password of its user. Nothing is asked yet.
     ///
     /// # Errors
     /// As [`Registry::new`].
-    pub(crate) fn new(format: KafkaFormat, spec: &RegistrySpec, secrets: &KafkaSecrets) -> Result<Schemas> {
-        Ok(Schemas { format, registry: Arc::new(Registry::new(spec, secrets)?), read: Arc::default() })
+    pub(crate) fn new(format: MessageFormat, registry: &RegistrySpec, password: Option<Secret>) -> Result<Schemas> {
+        Ok(Schemas { format, registry: Arc::new(Registry::new(registry, password)?), read: Arc::default() })
     }
 
     /// The messages of a piece as text.
@@ -118,10 +119,10 @@ impl Schemas {
         if let Some(known) = self.read.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(Arc::clone(known));
         }
-        let schema_type = if self.format == KafkaFormat::Avro { "AVRO" } else { "PROTOBUF" };
+        let schema_type = if self.format == MessageFormat::Avro { "AVRO" } else { "PROTOBUF" };
         let text = self.registry.schema(id, schema_type).await?;
         let written = match self.format {
-            KafkaFormat::Avro => Plan::parse(&text).map(Written::Avro),
+            MessageFormat::Avro => Plan::parse(&text).map(Written::Avro),
             _ => ProtoFile::parse(&text).map(Written::Protobuf),
         };
         let written =
