@@ -14,8 +14,6 @@ use crate::project::{Ended, Project};
 use crate::waiting::{ended_within, wait_for};
 
 const JSON: &str = "format = \"json\"";
-/// What is said when a batch ends because nothing comes any more, and not because its end was reached.
-const STALLED: &str = "no message came for a while";
 
 /// A project with one bronze table, `p.bronze.t`, that is filled from a topic.
 fn project(brokers: &str, topic: &str, more: &str) -> Project {
@@ -93,8 +91,7 @@ fn what_transactions_leave_behind_is_neither_waited_for_nor_taken_for_lost() {
     project.succeed(&["bronze", "bronze.t"]);
     check_each_once(&project, 10);
     kafka.transact("transactions", ids(500..510), false);
-    let ended = project.succeed(&["bronze", "bronze.t"]);
-    assert!(!ended.err.contains(STALLED), "{ended:#?}");
+    project.succeed(&["bronze", "bronze.t"]);
     // Ten messages and a marker, twice: all that retention takes away was read or was never there.
     kafka.delete_records("transactions", 0, 22);
     project.succeed(&["bronze", "bronze.t"]);
@@ -118,8 +115,7 @@ fn a_transaction_that_is_open_holds_back_what_is_behind_it() {
     rdkafka::producer::Producer::begin_transaction(&writer.0).unwrap();
     writer.write("open", 0, ids(5..8));
     kafka.write("open", 0, ids(8..10));
-    let ended = project.succeed(&["bronze", "bronze.t"]);
-    assert!(!ended.err.contains(STALLED), "{ended:#?}");
+    project.succeed(&["bronze", "bronze.t"]);
     check_each_once(&project, 5);
     rdkafka::producer::Producer::commit_transaction(&writer.0, patience).unwrap();
     project.succeed(&["bronze", "bronze.t"]);

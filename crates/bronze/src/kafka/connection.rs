@@ -131,11 +131,26 @@ impl Connection {
     pub(crate) fn kept(&self, partition: &Partition) -> Result<Kept> {
         let mut kept = Kept { low: 0, high: 0 };
         self.ask(&format!("could not look up the offsets of {} at", partition.name), PATIENCE, || {
-            let (low, high) = self.consumer.fetch_watermarks(&partition.topic, partition.number, ASK)?;
-            kept = Kept { low, high };
+            // One after the other: the library's own question for both gives one for the other when a broker fails between.
+            let end =
+                |offset| self.listed(partition, offset)?.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::Unknown));
+            kept = Kept { low: end(Offset::Beginning)?, high: end(Offset::End)? };
             Ok(())
         })?;
         Ok(kept)
+    }
+
+    /// The offset that a time in milliseconds, the beginning or the end stands for; `None` when there is no message then.
+    fn listed(&self, partition: &Partition, wanted: Offset) -> std::result::Result<Option<i64>, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, partition.number, wanted)?;
+        let found = self.consumer.offsets_for_times(list, ASK)?;
+        let Some(element) = found.elements().into_iter().next() else { return Ok(None) };
+        element.error()?;
+        match element.offset() {
+            Offset::Offset(offset) => Ok(Some(offset)),
+            _ => Ok(None),
+        }
     }
 
     /// Where a partition is begun of which nothing is recorded.
@@ -147,13 +162,7 @@ impl Connection {
         };
         let mut offset = kept.high;
         self.ask(&format!("could not look up a time in {} at", partition.name), PATIENCE, || {
-            let mut wanted = TopicPartitionList::new();
-            wanted.add_partition_offset(&partition.topic, partition.number, Offset::Offset(millis))?;
-            let found = self.consumer.offsets_for_times(wanted, ASK)?;
-            let elements = found.elements();
-            if let Some(Offset::Offset(found)) = elements.first().map(|element| element.offset()) {
-                offset = found;
-            }
+            offset = self.listed(partition, Offset::Offset(millis))?.unwrap_or(kept.high);
             Ok(())
         })?;
         Ok(offset)

@@ -165,8 +165,10 @@ impl Feed {
         Ok((taken.pieces, taken.is_full))
     }
 
-    /// Whether everything below the ends was polled. Where nothing comes any more although it should, the cluster is
-    /// asked: offsets behind the last message may stand for nothing at all.
+    /// Whether everything below the ends was polled.
+    ///
+    /// # Errors
+    /// When nothing comes any more although it should: that what is there cannot be had must not pass for its end.
     async fn is_at_end(&mut self, moved: &mut Instant) -> Result<bool> {
         let ends = self.ends.clone().unwrap_or_default();
         let (short, last, partitions) = {
@@ -182,8 +184,11 @@ impl Feed {
         let Some(partition) = partitions.get(number as usize).cloned() else { return Ok(true) };
         let (connection, name) = (Arc::clone(&self.connection), partition.name.clone());
         blocking(move || connection.kept(&partition)).await?;
-        tracing::warn!(partition = %name, polled, end, "no message came for a while; what there is counts as the end");
-        Ok(true)
+        Err(Error::unavailable(format!(
+            "no message of {name} came for {} s, though it goes on from offset {polled} to {end}; what came since the last \
+             commit is read again",
+            STALL.as_secs()
+        )))
     }
 
     async fn look_for_ends(&self) -> Result<BTreeMap<u32, i64>> {
