@@ -31,7 +31,6 @@ const BRONZE: &str = "[source.files]\npath = \"./landing/orders\"\nformat = \"nd
 const REGIONS: &str = "[source.files]\npath = \"./landing/regions\"\nformat = \"csv\"\n";
 const CLEAN: &str = "[clean]\ntrim = [\"customer\"]\ncast = { day = \"date\" }\ndrop = [\"_ingested_at\", \"_batch\"]\n\
     [[expect]]\nname = \"has_customer\"\nnot_null = [\"customer\"]\n";
-const OVERWRITTEN: &str = "overwritten";
 
 /// The name of a silver table, how rows enter it, and its query if it has one.
 type SilverTable = (&'static str, &'static str, Option<&'static str>);
@@ -54,7 +53,7 @@ const SILVER: [SilverTable; 4] = [
         Some("SELECT customer, amount, at, gone, day FROM bronze.orders"),
     ),
     (
-        OVERWRITTEN,
+        "overwritten",
         "write = \"overwrite\"",
         Some("SELECT customer, COUNT(*) AS orders, SUM(amount) AS amount FROM bronze.orders GROUP BY customer"),
     ),
@@ -231,12 +230,10 @@ impl Shop {
         self.advance("bronze.orders").await;
         self.advance(&self.silver()).await;
         self.advance(&self.gold()).await;
-        // A table that is made anew says each time what it refused then.
-        let refused = (self.silver != OVERWRITTEN).then(|| format!("quarantine.silver_{}", self.silver));
+        let refused = format!("quarantine.silver_{}", self.silver);
         let bronze = ["bronze.orders", "quarantine.bronze_orders"].map(str::to_owned);
-        let all = bronze.into_iter().chain([self.silver(), self.gold()]).chain(refused);
         let mut tables = BTreeMap::new();
-        for table in all {
+        for table in bronze.into_iter().chain([self.silver(), self.gold(), refused]) {
             let rows = self.rows(&table).await;
             tables.insert(table, rows);
         }

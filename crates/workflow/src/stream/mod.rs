@@ -212,5 +212,7 @@ fn broken(table: &TableName, words: &str, shared: &Shared) -> TableOutcome {
     let error = Error::bug(format!("keeping {table} going panicked: {words}"));
     shared.status.failed(table, &error, 1);
     shared.status.enter(table, TableState::Failed);
+    let (kind, message) = (error.kind(), error.chain());
+    (shared.events)(StreamEvent::Failed { table: table.clone(), kind, message, failures: 1, will_retry_in: None });
     TableOutcome { table: table.clone(), state: ResultState::Failed, error: Some(error), progress: Progress::default() }
 }
