@@ -59,7 +59,7 @@ test-kinesis: tools $(MOTO) ## Run the tests of the Kinesis source, which is in 
 	cargo test --workspace --lib --test it --features $(KINESIS) kinesis
 
 $(MOTO): tests/kinesis/requirements.txt
-	python3 -m venv $(CARGO_TARGET_DIR)/kinesis
+	python3 -m venv --clear $(CARGO_TARGET_DIR)/kinesis
 	$(CARGO_TARGET_DIR)/kinesis/bin/pip install --quiet --requirement $<
 	touch $@
 
