@@ -68,8 +68,12 @@ impl Connection {
         let pattern =
             pattern.map_err(|error| Error::config(format!("{doing}: the pattern is wrong")).with_source(error))?;
         let watch = Watch { tokens, told: Mutex::default() };
-        let consumer = config.create_with_context(watch).map_err(|error| failure(&doing, &error, ""))?;
+        let consumer: BaseConsumer<Watch> =
+            config.create_with_context(watch).map_err(|error| failure(&doing, &error, ""))?;
         let consumer = Arc::new(consumer);
+        // An answer of the library's own thread. A question that comes before it runs starts no connection, and the next try
+        // is a second later.
+        let _ = consumer.assignment();
         let end = drop_aside(&consumer)?;
         Ok(Connection { consumer, _end: end, spec: spec.clone(), pattern, is_read: AtomicBool::new(false) })
     }
