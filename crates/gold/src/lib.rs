@@ -1,12 +1,17 @@
 //! Aggregate: the result of a query over silver, brought up to date when something it reads has changed.
 //!
 //! [`Gold`] notes in each commit which versions it read and a fingerprint of its query. While neither changes there is
-//! nothing to do. When one table only got more rows, the query runs over those alone where that is proven to give the
-//! same; else it runs again over everything. One commit makes the result visible, so readers never see half.
+//! nothing to do. Else the cheapest way is taken that is proven to give what the whole query would: rows are appended,
+//! groups are put together, kept groups are gone on from, or the query runs again over everything. One commit makes the
+//! result visible, so readers never see half.
 
-mod refresh;
+mod groups;
+mod inputs;
+mod look;
+mod plan;
 pub mod spec;
 mod stage;
+mod technique;
 #[cfg(test)]
 mod tests;
 

@@ -60,6 +60,20 @@ pub struct Record {
     pub reads: BTreeMap<String, u64>,
     /// A fingerprint of the spec and SQL that made these rows.
     pub fingerprint: Option<String>,
+    /// Files beside the table from which the next commit can go on, by what they hold. They are not rows of the table; a
+    /// newer commit names its own, or none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, Vec<Add>>,
+    /// The ways of doing it that were looked at, the one that was taken first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub considered: Vec<Considered>,
+    /// Rows upstream that came or went since the commit before.
+    pub rows_changed: u64,
+    /// How long the work took, in milliseconds.
+    pub milliseconds: u64,
+    /// What a million rows took the last time, in milliseconds, by the way it was done.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub paces: BTreeMap<String, u64>,
     /// The greatest event time so far of each source that has a watermark, in microseconds since 1970. A source is the
     /// position id of the upstream table, with `/<partition>` behind it where each partition has its own, and `#<column>`
     /// at its end. The watermark
@@ -85,6 +99,8 @@ impl Record {
         self.batch = earlier.batch;
         self.reads = earlier.reads.clone();
         self.fingerprint = earlier.fingerprint.clone();
+        self.kept = earlier.kept.clone();
+        self.paces = earlier.paces.clone();
     }
 
     /// Takes over event times that are greater than those known here, or not known here, so that none is ever taken back.
@@ -94,6 +110,26 @@ impl Record {
             *known = (*known).max(*time);
         }
     }
+}
+
+/// A way of bringing a table up to date that was looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Considered {
+    /// What it is called.
+    pub technique: String,
+    /// About how many rows it reads; unknown when it cannot be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// About how long it takes, in milliseconds, where earlier commits tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<u64>,
+    /// A word for why it cannot be done, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why it cannot be done, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
 }
 
 /// How one expectation fared in one batch.

@@ -11,6 +11,7 @@ use deltalake::kernel::{Add, EagerSnapshot};
 use deltalake::logstore::{LogStoreRef, commit_uri_from_version, get_actions};
 use deltalake::{DeltaTable, kernel::Action};
 use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::path::Path;
 use object_store::{Error as ObjectStoreError, ObjectStoreExt as _};
 use stage::{Checkpoint, Error, Result, TableName};
 use url::Url;
@@ -221,6 +222,29 @@ impl Table {
             .await
             .map_err(|error| Error::data(format!("could not read {}", self.name)).with_source(error))?;
         Ok(Arc::new(scan))
+    }
+
+    /// Whether all of these files are there. Other programs' vacuum knows nothing of files that only a record names.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn has_files(&self, files: &[Add]) -> Result<bool> {
+        let store = self.inner.log_store().object_store(None);
+        let paths: Vec<Path> = files.iter().map(|file| Path::from(file.path.as_str())).collect();
+        let mut looks = futures::stream::iter(paths)
+            .map(|path| {
+                let store = store.clone();
+                async move { store.head(&path).await }
+            })
+            .buffer_unordered(CONCURRENCY);
+        while let Some(found) = looks.next().await {
+            match found {
+                Ok(_) => {}
+                Err(ObjectStoreError::NotFound { .. }) => return Ok(false),
+                Err(error) => return Err(classify_store(&format!("could not look for files of {}", self.name), error)),
+            }
+        }
+        Ok(true)
     }
 
     /// How the commit of this version looks; `None` when the table does not exist, or no longer does.

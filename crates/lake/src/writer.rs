@@ -4,6 +4,7 @@
 //! fails stay behind as orphans, which vacuum removes.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -11,11 +12,13 @@ use delta_kernel::table_properties::DataSkippingNumIndexedCols;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
 use deltalake::logstore::LogStoreRef;
+use object_store::prefix::PrefixStore;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use stage::{Result, TableName};
 
 use crate::error::classify_delta;
+use crate::statistics::rows_told;
 
 /// Bytes after which a file is closed and the next one begun.
 pub(crate) const TARGET_FILE_SIZE: u64 = 128 << 20;
@@ -24,17 +27,29 @@ const ROW_GROUP_ROWS: usize = 256 * 1024;
 /// Columns that get statistics, in order.
 const INDEXED_COLUMNS: u64 = 32;
 
+/// Where files lie that the newest commit names but that are not rows of the table; readers of Delta ignore names that start
+/// with `_`.
+pub(crate) const KEPT_FOLDER: &str = "_medallion/kept";
+
 /// Where files of one table are staged. Cheap to clone, so that several tasks can write at the same time.
 #[derive(Debug, Clone)]
 pub struct Staging {
     table: String,
     log_store: LogStoreRef,
     file_size: u64,
+    /// Where below the table the files lie; in its folder itself when empty.
+    folder: &'static str,
 }
 
 impl Staging {
     pub(crate) fn new(table: &TableName, log_store: LogStoreRef) -> Staging {
-        Staging { table: table.to_string(), log_store, file_size: TARGET_FILE_SIZE }
+        Staging { table: table.to_string(), log_store, file_size: TARGET_FILE_SIZE, folder: "" }
+    }
+
+    /// The place beside the table for files that a commit names in [`crate::Record::kept`].
+    #[must_use]
+    pub fn beside(self) -> Staging {
+        Staging { folder: KEPT_FOLDER, ..self }
     }
 
     /// The same place, where files are closed after that many bytes.
@@ -64,6 +79,7 @@ impl Staging {
 pub struct Writer {
     table: String,
     inner: DeltaWriter,
+    folder: &'static str,
     schema: SchemaRef,
     rows: u64,
 }
@@ -84,8 +100,9 @@ impl Writer {
             DataSkippingNumIndexedCols::NumColumns(INDEXED_COLUMNS),
             None,
         );
-        let inner = DeltaWriter::new(staging.log_store.object_store(None), config);
-        Writer { table: staging.table.clone(), inner, schema, rows: 0 }
+        let store = Arc::new(PrefixStore::new(staging.log_store.object_store(None), staging.folder));
+        let inner = DeltaWriter::new(store, config);
+        Writer { table: staging.table.clone(), inner, folder: staging.folder, schema, rows: 0 }
     }
 
     /// The columns every batch must have.
@@ -126,6 +143,11 @@ impl Writer {
         // An empty text in a partition column means null; said so outright, no reader takes it for a text when it prunes.
         for value in files.iter_mut().flat_map(|file| file.partition_values.values_mut()) {
             value.take_if(|text| text.is_empty());
+        }
+        for file in files.iter_mut().filter(|_| !self.folder.is_empty()) {
+            file.path = format!("{}/{}", self.folder, file.path);
+            // Nothing prunes them, and their bounds would swell the record.
+            file.stats = rows_told(file).map(|rows| format!("{{\"numRecords\":{rows}}}"));
         }
         Ok(files)
     }

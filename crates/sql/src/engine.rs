@@ -44,6 +44,7 @@ pub struct EngineOptions {
 #[derive(Clone)]
 pub struct Engine {
     template: Arc<SessionState>,
+    memory_bytes: usize,
 }
 
 impl Engine {
@@ -61,7 +62,7 @@ impl Engine {
             .build();
         functions::register(&mut state)
             .map_err(|error| Error::bug("could not register a function").with_source(error))?;
-        Ok(Engine { template: Arc::new(state) })
+        Ok(Engine { template: Arc::new(state), memory_bytes: options.memory_bytes })
     }
 
     /// A fresh session for one query of the given pipeline, without tables. Names of two parts are of that pipeline.
@@ -70,6 +71,11 @@ impl Engine {
         state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
         state.config_mut().options_mut().catalog.default_catalog = pipeline.to_owned();
         SessionContext::new_with_state(state)
+    }
+
+    /// Memory for the state of all queries together, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
     }
 
     /// Bytes that running queries have reserved right now.

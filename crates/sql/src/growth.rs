@@ -18,6 +18,7 @@ use datafusion::prelude::{SessionContext, ident};
 use stage::{Result, TableName};
 
 use crate::classify;
+use crate::refusal::Refusal;
 use crate::scope::{SUB_QUERY, flows, needs_other_rows};
 
 /// How the rows that come of new rows join those that are there.
@@ -46,15 +47,15 @@ pub enum Part {
 ///
 /// # Errors
 /// Why only the whole query gives the result, as the end of a sentence that begins with "because".
-pub fn growth(plan: &LogicalPlan, grown: &TableName) -> std::result::Result<Growth, String> {
+pub fn growth(plan: &LogicalPlan, grown: &TableName) -> std::result::Result<Growth, Refusal> {
     steady(plan)?;
     // A table may be named and give no rows: then every other row would come again.
     if !flows(plan, grown) {
-        return Err(format!("no rows of {grown} come out of the query"));
+        return Err(Refusal::new("no_rows", format!("no rows of {grown} come out of the query")));
     }
     let needs = needs_other_rows(plan, grown);
     if needs.contains(&SUB_QUERY) {
-        return Err(format!("the query has {SUB_QUERY}"));
+        return Err(Refusal::needs(SUB_QUERY, format!("the query has {SUB_QUERY}")));
     }
     if needs.is_empty() {
         single_branch(plan, grown)?;
@@ -62,7 +63,7 @@ pub fn growth(plan: &LogicalPlan, grown: &TableName) -> std::result::Result<Grow
     }
     let (aggregate, output) = top_aggregate(plan)?;
     if let Some(need) = needs_other_rows(&aggregate.input, grown).first() {
-        return Err(format!("the query has {need} below its groups"));
+        return Err(Refusal::needs(need, format!("the query has {need} below its groups")));
     }
     single_branch(&aggregate.input, grown)?;
     parts(aggregate, &output).map(Growth::Merge)
@@ -116,23 +117,25 @@ fn put_together(
 }
 
 /// The aggregate at the top of the plan, and for each column of the output the expression over the aggregate's columns.
-fn top_aggregate(plan: &LogicalPlan) -> std::result::Result<(&Aggregate, Vec<Expr>), String> {
+fn top_aggregate(plan: &LogicalPlan) -> std::result::Result<(&Aggregate, Vec<Expr>), Refusal> {
     let columns = |plan: &LogicalPlan| plan.schema().columns().into_iter().map(Expr::Column).collect();
     match plan {
         LogicalPlan::Aggregate(aggregate) => Ok((aggregate, columns(plan))),
         LogicalPlan::Projection(projection) => match projection.input.as_ref() {
             LogicalPlan::Aggregate(aggregate) => Ok((aggregate, projection.expr.clone())),
-            LogicalPlan::Filter(_) => Err("the query has HAVING".to_owned()),
-            _ => Err("the query does more than group rows".to_owned()),
+            LogicalPlan::Filter(_) => Err(Refusal::new("having", "the query has HAVING")),
+            _ => Err(Refusal::new("above_groups", "the query does more than group rows")),
         },
-        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => Err("the query orders or limits its groups".to_owned()),
-        _ => Err("the query does more than group rows".to_owned()),
+        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
+            Err(Refusal::new("limit", "the query orders or limits its groups"))
+        }
+        _ => Err(Refusal::new("above_groups", "the query does more than group rows")),
     }
 }
 
-fn parts(aggregate: &Aggregate, output: &[Expr]) -> std::result::Result<Vec<Part>, String> {
+fn parts(aggregate: &Aggregate, output: &[Expr]) -> std::result::Result<Vec<Part>, Refusal> {
     if aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
-        return Err("the query has GROUPING SETS, CUBE or ROLLUP".to_owned());
+        return Err(Refusal::new("grouping_sets", "the query has GROUPING SETS, CUBE or ROLLUP"));
     }
     let names = aggregate.schema.columns();
     let groups = aggregate.group_expr.len();
@@ -154,11 +157,13 @@ fn parts(aggregate: &Aggregate, output: &[Expr]) -> std::result::Result<Vec<Part
             // What is made of groups alone is the same in all rows of a group.
             (None, true) => parts.push(Part::Group),
             (Some(at), false) => parts.push(part_of(&aggregate.aggr_expr[at - groups], aggregate)?),
-            (None, false) => return Err("a column is made from aggregates, which are not stored".to_owned()),
+            (None, false) => {
+                return Err(Refusal::new("above_groups", "a column is made from aggregates, which are not stored"));
+            }
         }
     }
     if shown.contains(&false) {
-        return Err("a column the query groups by is not among its columns".to_owned());
+        return Err(Refusal::new("hidden_group", "a column the query groups by is not among its columns"));
     }
     Ok(parts)
 }
@@ -171,21 +176,21 @@ fn plain_column(expression: &Expr) -> Option<&datafusion::common::Column> {
     }
 }
 
-fn part_of(expression: &Expr, aggregate: &Aggregate) -> std::result::Result<Part, String> {
+fn part_of(expression: &Expr, aggregate: &Aggregate) -> std::result::Result<Part, Refusal> {
     let function = match expression {
         Expr::Alias(alias) => return part_of(&alias.expr, aggregate),
         Expr::AggregateFunction(function) => function,
-        _ => return Err("the query has an aggregate of an unknown form".to_owned()),
+        _ => return Err(Refusal::new("aggregate", "the query has an aggregate of an unknown form")),
     };
     let name = function.func.name();
     let part = match name {
         "min" => return Ok(Part::Least),
         "max" => return Ok(Part::Greatest),
         "count" | "sum" => Part::Sum,
-        _ => return Err(format!("{name} cannot be continued from its result")),
+        _ => return Err(Refusal::new("aggregate", format!("{name} cannot be continued from its result"))),
     };
     if function.params.distinct {
-        return Err(format!("{name}(DISTINCT) cannot be continued from its result"));
+        return Err(Refusal::new("aggregate", format!("{name}(DISTINCT) cannot be continued from its result")));
     }
     let is_float = function.params.args.iter().any(|argument| {
         matches!(
@@ -194,13 +199,13 @@ fn part_of(expression: &Expr, aggregate: &Aggregate) -> std::result::Result<Part
         )
     });
     if name == "sum" && is_float {
-        return Err("a sum of floating-point numbers depends on their order".to_owned());
+        return Err(Refusal::new("floating_point", "a sum of floating-point numbers depends on their order"));
     }
     Ok(part)
 }
 
 /// Refuses functions that give something else each time, wherever they stand.
-fn steady(plan: &LogicalPlan) -> std::result::Result<(), String> {
+pub(crate) fn steady(plan: &LogicalPlan) -> std::result::Result<(), Refusal> {
     let mut changing = None;
     // The walk itself cannot fail.
     let _ = plan.apply_with_subqueries(|node| {
@@ -216,15 +221,16 @@ fn steady(plan: &LogicalPlan) -> std::result::Result<(), String> {
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    changing.map_or(Ok(()), |name| Err(format!("{name} gives something else each time")))
+    changing
+        .map_or(Ok(()), |name| Err(Refusal::new("not_deterministic", format!("{name} gives something else each time"))))
 }
 
 /// Refuses a UNION of the grown table with others: their rows would come again with each growth.
-fn single_branch(plan: &LogicalPlan, grown: &TableName) -> std::result::Result<(), String> {
+pub(crate) fn single_branch(plan: &LogicalPlan, grown: &TableName) -> std::result::Result<(), Refusal> {
     let inputs = plan.inputs();
     let flowing: Vec<&LogicalPlan> = inputs.iter().copied().filter(|input| flows(input, grown)).collect();
     if matches!(plan, LogicalPlan::Union(_)) && flowing.len() < inputs.len() {
-        return Err("the query has a UNION with another table".to_owned());
+        return Err(Refusal::new("union", "the query has a UNION with another table"));
     }
     flowing.into_iter().try_for_each(|input| single_branch(input, grown))
 }
@@ -234,7 +240,7 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    async fn growth_of(sql: &str) -> std::result::Result<Growth, String> {
+    async fn growth_of(sql: &str) -> std::result::Result<Growth, Refusal> {
         growth(&testing::planned(sql).await.unwrap(), &testing::name("shop.bronze.events"))
     }
 
@@ -297,7 +303,7 @@ mod tests {
         ];
         for (sql, reason) in cases {
             let refused = growth_of(sql).await.unwrap_err();
-            assert!(refused.contains(reason), "{sql}: {refused}");
+            assert!(refused.text.contains(reason), "{sql}: {refused}");
         }
     }
 }

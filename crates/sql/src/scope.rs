@@ -34,6 +34,16 @@ pub(crate) fn flows(plan: &LogicalPlan, from: &TableName) -> bool {
     }
 }
 
+/// Whether the plan scans the table, anywhere but below a node that is `cut` off. Sub-queries in expressions count.
+pub(crate) fn reads_outside(plan: &LogicalPlan, table: &TableName, cut: &dyn Fn(&LogicalPlan) -> bool) -> bool {
+    if cut(plan) {
+        return false;
+    }
+    matches!(plan, LogicalPlan::TableScan(scan) if reads(scan, table))
+        || asks_itself(plan, table)
+        || plan.inputs().into_iter().any(|input| reads_outside(input, table, cut))
+}
+
 /// Collects complaints; returns whether rows of `from` come out of the plan.
 fn walk(plan: &LogicalPlan, from: &TableName, found: &mut Vec<&'static str>) -> bool {
     let here = complaint(plan, from);

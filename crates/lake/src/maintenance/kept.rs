@@ -1,7 +1,8 @@
 //! The files of a table that somebody may still read, as paths below its folder.
 //!
 //! A file is kept when it is active, when it was removed within the retention (older versions are read by time travel,
-//! and by queries that began before), or when a version tells of it that a reader has yet to read.
+//! and by queries that began before), when a version tells of it that a reader has yet to read, or when the newest record
+//! names it as what the next commit goes on from.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub(super) async fn kept_files(
     let since = now - retention;
     let mut kept: HashSet<String> = table.files().await?.into_iter().map(|file| file.path).collect();
     kept.extend(removed_since(table, since).await?);
+    kept.extend(
+        table.record().into_iter().flat_map(|(_, record)| record.kept.values().flatten().map(|file| file.path.clone())),
+    );
     for action in actions_since(table, keep_from).await? {
         kept.extend(changed_file(action));
     }

@@ -22,6 +22,7 @@ use crate::classify_store;
 use crate::ledger::MANIFEST_FOLDER;
 use crate::open::Lake;
 use crate::table::Table;
+use crate::writer::KEPT_FOLDER;
 
 /// Files that are deleted at the same time.
 const CONCURRENCY: usize = 10;
@@ -161,6 +162,9 @@ enum Sort {
 fn sort_of(path: &Path) -> Sort {
     let text = path.as_ref();
     let first = text.split('/').next().unwrap_or_default();
+    if text.starts_with(KEPT_FOLDER) {
+        return Sort::Rows;
+    }
     if first == MANIFEST_FOLDER {
         return if text == DIARY { Sort::Other } else { Sort::Manifest };
     }

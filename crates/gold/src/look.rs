@@ -1,0 +1,155 @@
+//! Looks at every way to bring a table up to date, for what changed this time.
+
+use ::stage::{Result, TableName};
+use lake::Table;
+use quality::spec::{ExpectationSpec, OnFail};
+use sql::{Growth, LogicalPlan, Parted, Refusal, SessionContext};
+
+use crate::groups::steps;
+use crate::inputs::{Change, Input, Inputs, rows_of};
+use crate::plan::{Planner, coarser};
+use crate::spec::{GoldSpec, Refresh};
+use crate::stage::Reading;
+use crate::technique::{APPEND, Choice, GROUPS, Look, MERGE, Technique, choose};
+
+/// The technique that was chosen, and the query it is done with.
+pub(crate) struct Looked {
+    pub(crate) choice: Choice,
+    pub(crate) session: SessionContext,
+    /// The query over all rows.
+    pub(crate) plan: LogicalPlan,
+    /// The same, taken apart at its aggregates, when groups can be kept.
+    pub(crate) parted: Option<Parted>,
+    /// The query over some rows alone, when those are enough.
+    pub(crate) narrowed: Option<Planned>,
+}
+
+type Planned = (SessionContext, LogicalPlan);
+
+/// Looks at all techniques and chooses one. Only what the log tells is read.
+pub(crate) async fn look(planner: &Planner<'_>, spec: &GoldSpec, table: &Table, reading: &Reading) -> Result<Looked> {
+    let (session, plan) = planner.plan(&reading.inputs.whole().await?).await?;
+    let parted = Parted::new(&plan);
+    let looking = Looking { planner, spec, table, reading };
+    let (over_new_rows, narrowed) = looking.at_new_rows().await?;
+    let mut looks = over_new_rows;
+    looks.push(looking.at_kept_groups(&parted));
+    looks.push(Look::Possible(Technique::Full, reading.inputs.iter().map(|(_, input)| input.rows()).sum()));
+    let paces = table.record().map(|(_, record)| record.paces.clone()).unwrap_or_default();
+    let choice = choose(looks, &paces);
+    let narrowed = narrowed.filter(|_| matches!(choice.technique, Technique::Append | Technique::Merge(_)));
+    Ok(Looked { choice, session, plan, parted: parted.ok(), narrowed })
+}
+
+struct Looking<'a> {
+    planner: &'a Planner<'a>,
+    spec: &'a GoldSpec,
+    table: &'a Table,
+    reading: &'a Reading,
+}
+
+impl Looking<'_> {
+    /// The query over the rows that came, appended to the result or put together with it.
+    async fn at_new_rows(&self) -> Result<(Vec<Look>, Option<Planned>)> {
+        let refuse =
+            |refusal: Refusal| (vec![Look::Refused(APPEND, refusal.clone()), Look::Refused(MERGE, refusal)], None);
+        let (name, input) = match self.grown() {
+            Ok(grown) => grown,
+            Err(refusal) => return Ok(refuse(refusal)),
+        };
+        let Change::Rows { added, .. } = &input.change else {
+            return Ok(refuse(Refusal::new("nothing_new", format!("no rows came to {name}"))));
+        };
+        let mut tables = self.reading.inputs.whole().await?;
+        tables.insert(name.clone(), input.scan(added)?);
+        let (session, plan) = self.planner.plan(&tables).await?;
+        let (technique, other) = match sql::growth(&plan, name) {
+            Err(refusal) => return Ok(refuse(refusal)),
+            Ok(Growth::Append) => (Technique::Append, (MERGE, Refusal::new("no_groups", "the query has no groups"))),
+            Ok(Growth::Merge(parts)) => {
+                (Technique::Merge(parts), (APPEND, Refusal::new("groups", "rows of one group belong together")))
+            }
+        };
+        if let Some(refusal) = self.misfit(&plan, &technique) {
+            return Ok((vec![Look::Refused(technique.name(), refusal), Look::Refused(other.0, other.1)], None));
+        }
+        let files = self.table.files().await?;
+        let schema = lake::in_flight(&sql::output_schema(&plan));
+        let (plan, rows) = match &technique {
+            Technique::Merge(parts) => {
+                let existing = self.table.scan(&files, &schema, &self.spec.partition_by)?;
+                (sql::merged(&session, parts, existing, plan, &schema)?, input.rows_changed() + 2 * rows_of(&files))
+            }
+            _ => (plan, input.rows_changed()),
+        };
+        let possible = Look::Possible(technique, rows);
+        Ok((vec![possible, Look::Refused(other.0, other.1)], Some((session, plan))))
+    }
+
+    /// The one table that changed, when rows came to it and none left.
+    fn grown(&self) -> std::result::Result<(&TableName, &Input), Refusal> {
+        self.allowed()?;
+        let inputs: &Inputs = &self.reading.inputs;
+        let mut changed = inputs.changed();
+        let (Some((name, input)), None) = (changed.next(), changed.next()) else {
+            return Err(Refusal::new("several_tables", "several tables changed"));
+        };
+        match &input.change {
+            Change::Everything(refusal) => Err(refusal.clone()),
+            Change::Rows { removed, .. } if !removed.is_empty() => {
+                Err(Refusal::new("rows_removed", format!("{name} changed rows that were read already")))
+            }
+            _ => Ok((name, input)),
+        }
+    }
+
+    /// Refuses everything but the whole query where that was asked for.
+    fn allowed(&self) -> std::result::Result<(), Refusal> {
+        if let Some(everything) = &self.reading.everything {
+            return Err(everything.clone());
+        }
+        match self.spec.refresh {
+            Refresh::Full => Err(Refusal::new("spec", "the spec says refresh = \"full\"")),
+            Refresh::Auto => Ok(()),
+        }
+    }
+
+    /// Why rows made by the plan cannot stand beside those that are there.
+    fn misfit(&self, plan: &LogicalPlan, technique: &Technique) -> Option<Refusal> {
+        let schema = lake::in_flight(&sql::output_schema(plan));
+        if self.table.schema().as_ref() != Some(&schema) {
+            return Some(Refusal::new("columns_changed", "the columns changed"));
+        }
+        let is_merge = matches!(technique, Technique::Merge(_));
+        let keeps_groups = self.table.record().is_some_and(|(_, record)| !record.kept.is_empty());
+        if is_merge && keeps_groups {
+            return Some(Refusal::new("kept_groups", "its groups are kept beside it"));
+        }
+        // A group that was rejected is not among the rows that the new ones would be put together with.
+        let rejects = |expectation: &ExpectationSpec| matches!(expectation.on_fail, OnFail::Drop | OnFail::Quarantine);
+        if is_merge && self.spec.expect.iter().any(rejects) {
+            return Some(Refusal::new("expectations", "expectations leave out groups"));
+        }
+        let column = coarser(&sql::output_schema(plan), &schema)?;
+        Some(Refusal::new("stored_less_exactly", format!("`{column}` is stored less exactly than the query has it")))
+    }
+
+    /// Groups that were kept by the run before, brought up to date.
+    fn at_kept_groups(&self, parted: &std::result::Result<Parted, Refusal>) -> Look {
+        let looked = || {
+            self.allowed()?;
+            let parted = parted.as_ref().map_err(Clone::clone)?;
+            let last = self.table.record().map(|(_, record)| record);
+            let last = last.ok_or_else(|| Refusal::new("nothing_kept", "no groups were kept by the run before"))?;
+            if let Some(refusal) = crate::groups::not_worth(Some(last), last.fingerprint.as_deref().unwrap_or_default())
+            {
+                return Err(refusal);
+            }
+            steps(parted, &self.reading.inputs, last)
+        };
+        match looked() {
+            Ok((steps, rows)) => Look::Possible(Technique::Groups(steps), rows),
+            Err(refusal) => Look::Refused(GROUPS, refusal),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The query of a gold table, planned over its tables or over some of their rows.
+
+use ::stage::{Result, TableName};
+use arrow::datatypes::{DataType, SchemaRef};
+use sql::{Engine, LogicalPlan, SessionContext};
+
+use crate::inputs::Tables;
+
+/// Plans the query of one table.
+pub(crate) struct Planner<'a> {
+    pub(crate) name: &'a TableName,
+    pub(crate) sql: &'a str,
+    pub(crate) engine: &'a Engine,
+}
+
+impl Planner<'_> {
+    /// The query over the given tables, and the session to run it in.
+    ///
+    /// # Errors
+    /// When the query does not fit the tables.
+    pub(crate) async fn plan(&self, tables: &Tables) -> Result<(SessionContext, LogicalPlan)> {
+        let pipeline = self.name.pipeline();
+        let session = self.engine.session(pipeline);
+        let plan = sql::plan(&session, pipeline, self.sql, tables).await;
+        Ok((session, plan.map_err(|problem| problem.in_table(self.name))?))
+    }
+}
+
+/// The first column that loses something when it is stored, so that two groups could become one.
+pub(crate) fn coarser(query: &SchemaRef, stored: &SchemaRef) -> Option<String> {
+    let loses = |query: &DataType, stored: &DataType| match (query, stored) {
+        (DataType::Timestamp(query, _), DataType::Timestamp(stored, _)) => query != stored,
+        (DataType::Time64(_) | DataType::Duration(_) | DataType::Interval(_) | DataType::Float16, _) => query != stored,
+        _ => false,
+    };
+    let mut both = query.fields().iter().zip(stored.fields());
+    both.find(|(query, stored)| loses(query.data_type(), stored.data_type())).map(|(query, _)| query.name().clone())
+}

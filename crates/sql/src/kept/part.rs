@@ -1,0 +1,218 @@
+//! How one aggregate of a query is kept: what is stored of it for each group, how two of those become one, and how its value
+//! is made from that.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::functions_aggregate::expr_fn::{count, sum};
+use datafusion::functions_aggregate::sum::sum_udaf;
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
+use datafusion::logical_expr::{AggregateUDF, Cast, Expr, ExprSchemable as _, ScalarUDF, cast, lit};
+use datafusion::prelude::{coalesce, ident};
+
+use super::mean::MeanOf;
+use super::numbering::Numbering;
+use super::sets::{SetOf, SizeOf, Union};
+use crate::refusal::Refusal;
+
+/// Digits of the whole numbers that a mean is made of: any 64-bit number fits.
+const DIGITS_OF_A_NUMBER: u8 = 20;
+
+/// One aggregate, and how it is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    function: AggregateFunction,
+    kind: PartKind,
+    /// The columns it is stored in.
+    columns: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+enum PartKind {
+    /// The value is stored, and values are added.
+    Count,
+    /// The value is stored, and the function itself puts values together.
+    Same,
+    /// The sum of an exact argument and the count of values.
+    Mean { argument: Expr, to: DataType },
+    /// The values as a set.
+    Set,
+    /// The value is stored and cannot be continued, for the reason.
+    Value(Refusal),
+}
+
+impl Part {
+    /// How the aggregate at `place` of a node with the given input is kept.
+    pub(super) fn of(expression: &Expr, place: usize, input: &DFSchema) -> Option<Part> {
+        match expression {
+            Expr::Alias(alias) => Part::of(&alias.expr, place, input),
+            Expr::AggregateFunction(function) => {
+                let kind = kind_of(function, input);
+                let columns = match kind {
+                    PartKind::Mean { .. } => vec![format!("sum_{place}"), format!("count_{place}")],
+                    _ => vec![format!("value_{place}")],
+                };
+                Some(Part { function: function.clone(), kind, columns })
+            }
+            _ => None,
+        }
+    }
+
+    /// Why the aggregate cannot take in more rows; `None` when it can.
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        match &self.kind {
+            PartKind::Value(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether it needs values to be numbered.
+    pub(super) fn is_set(&self) -> bool {
+        matches!(self.kind, PartKind::Set)
+    }
+
+    /// What is stored, made from rows.
+    pub(super) fn made(&self, numbering: &Numbering) -> Vec<Expr> {
+        let made = match &self.kind {
+            PartKind::Count | PartKind::Same | PartKind::Value(_) => {
+                vec![Expr::AggregateFunction(self.function.clone())]
+            }
+            PartKind::Mean { argument, .. } => {
+                vec![self.over(sum_udaf(), argument.clone()), self.over(self.counting(), argument.clone())]
+            }
+            PartKind::Set => {
+                let set_of = Arc::new(AggregateUDF::from(SetOf::new(numbering.clone())));
+                vec![self.over(set_of, self.argument())]
+            }
+        };
+        self.named(made)
+    }
+
+    /// What is stored, put together from what two of it stored.
+    pub(super) fn merged(&self) -> Vec<Expr> {
+        let stored = |place: usize| ident(self.columns.get(place).map(String::as_str).unwrap_or_default());
+        let merged = match &self.kind {
+            PartKind::Count => vec![sum(stored(0))],
+            PartKind::Mean { .. } => vec![sum(stored(0)), sum(stored(1))],
+            PartKind::Same | PartKind::Value(_) => {
+                vec![aggregate(self.function.func.clone(), vec![stored(0)], None)]
+            }
+            PartKind::Set => {
+                vec![aggregate(Arc::new(AggregateUDF::from(Union::new())), vec![stored(0)], None)]
+            }
+        };
+        self.named(merged)
+    }
+
+    /// The value of the aggregate, of its type, made from what is stored.
+    pub(super) fn value(&self, data_type: &DataType) -> Expr {
+        let stored = |place: usize| ident(self.columns.get(place).map(String::as_str).unwrap_or_default());
+        match &self.kind {
+            // A count is never null, and what reads it relies on that.
+            PartKind::Count => coalesce(vec![stored(0), lit(0_i64)]),
+            PartKind::Same | PartKind::Value(_) if self.function.func.is_nullable() => {
+                cast(stored(0), data_type.clone())
+            }
+            PartKind::Same | PartKind::Value(_) => {
+                let empty = ScalarValue::new_default(data_type).map(lit).unwrap_or_else(|_| lit(ScalarValue::Null));
+                coalesce(vec![cast(stored(0), data_type.clone()), cast(empty, data_type.clone())])
+            }
+            PartKind::Mean { to, .. } => ScalarUDF::from(MeanOf::new(to.clone())).call(vec![stored(0), stored(1)]),
+            PartKind::Set => coalesce(vec![ScalarUDF::from(SizeOf::new()).call(vec![stored(0)]), lit(0_i64)]),
+        }
+    }
+
+    fn argument(&self) -> Expr {
+        self.function.params.args.first().cloned().unwrap_or_else(|| lit(ScalarValue::Null))
+    }
+
+    /// Another function over an argument, with the same filter.
+    fn over(&self, function: Arc<AggregateUDF>, argument: Expr) -> Expr {
+        aggregate(function, vec![argument], self.function.params.filter.clone())
+    }
+
+    fn counting(&self) -> Arc<AggregateUDF> {
+        match count(lit(1)) {
+            Expr::AggregateFunction(function) => function.func,
+            _ => sum_udaf(),
+        }
+    }
+
+    fn named(&self, expressions: Vec<Expr>) -> Vec<Expr> {
+        expressions.into_iter().zip(&self.columns).map(|(expression, name)| expression.alias(name)).collect()
+    }
+}
+
+fn aggregate(function: Arc<AggregateUDF>, arguments: Vec<Expr>, filter: Option<Box<Expr>>) -> Expr {
+    Expr::AggregateFunction(AggregateFunction::new_udf(function, arguments, false, filter, Vec::new(), None))
+}
+
+fn kind_of(function: &AggregateFunction, input: &DFSchema) -> PartKind {
+    let AggregateFunctionParams { args, distinct, order_by, null_treatment, .. } = &function.params;
+    let name = function.func.name();
+    let types: Option<Vec<DataType>> = args.iter().map(|argument| argument.get_type(input).ok()).collect();
+    let Some(types) = types.filter(|_| order_by.is_empty() && null_treatment.is_none()) else {
+        return PartKind::Value(Refusal::new("aggregate", format!("{name} cannot be continued from what it gave")));
+    };
+    let is_float = types.iter().any(|of| of.is_floating());
+    match (name, args.as_slice(), types.as_slice()) {
+        ("count", [_], [of]) if *distinct && has_one_form(of) => PartKind::Set,
+        ("min" | "max" | "bool_and" | "bool_or" | "bit_and" | "bit_or", _, _) => PartKind::Same,
+        _ if *distinct => PartKind::Value(Refusal::new(
+            "aggregate",
+            format!("{name}(DISTINCT) cannot be continued from what it gave"),
+        )),
+        ("count", _, _) => PartKind::Count,
+        ("sum" | "avg", [argument], [of]) => match exact(name, argument, of, input) {
+            Some(kind) => kind,
+            None if is_float => PartKind::Value(Refusal::new(
+                "floating_point",
+                "a sum of floating-point numbers depends on their order",
+            )),
+            None => PartKind::Value(Refusal::new(
+                "aggregate",
+                format!("{name} of {of} cannot be continued from what it gave"),
+            )),
+        },
+        _ => PartKind::Value(Refusal::new("aggregate", format!("{name} cannot be continued from what it gave"))),
+    }
+}
+
+/// Sums that do not depend on the order of their rows.
+fn exact(name: &str, argument: &Expr, of: &DataType, input: &DFSchema) -> Option<PartKind> {
+    match (name, of) {
+        ("sum", of) if of.is_integer() || matches!(of, DataType::Decimal128(..)) => Some(PartKind::Same),
+        ("avg", DataType::Decimal128(precision, scale)) => {
+            let to = DataType::Decimal128((precision + 4).min(38), (scale + 4).min(38));
+            Some(PartKind::Mean { argument: argument.clone(), to })
+        }
+        // The engine makes whole numbers doubles before it takes their mean.
+        ("avg", DataType::Float64) => {
+            let Expr::Cast(Cast { expr, .. }) = argument else { return None };
+            let is_whole = expr.get_type(input).is_ok_and(|of| of.is_integer());
+            let whole = DataType::Decimal128(DIGITS_OF_A_NUMBER, 0);
+            let argument = cast(expr.as_ref().clone(), whole);
+            is_whole.then_some(PartKind::Mean { argument, to: DataType::Float64 })
+        }
+        _ => None,
+    }
+}
+
+/// Whether equal values have equal bytes. Floating-point numbers have two zeros.
+fn has_one_form(of: &DataType) -> bool {
+    of.is_integer()
+        || of.is_temporal()
+        || of.is_string()
+        || matches!(of, DataType::Boolean | DataType::Decimal128(..) | DataType::Binary | DataType::BinaryView)
+}
+
+/// The stored column at a place of the groups.
+pub(super) fn group_column(place: usize) -> String {
+    format!("group_{place}")
+}
+
+/// A column of a plan by its place.
+pub(super) fn column_at(schema: &DFSchema, place: usize) -> Column {
+    Column::from(schema.qualified_field(place))
+}

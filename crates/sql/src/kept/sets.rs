@@ -1,0 +1,328 @@
+//! Sets of values as bitmaps: made from rows, put together, and counted.
+//!
+//! A set is a Roaring bitmap of the numbers of its values, in the portable format (github.com/RoaringBitmap/RoaringFormatSpec)
+//! as a binary value. [`SetOf`] makes it from rows and [`Union`] from sets; both are aggregates that differ only in how they
+//! take in a row.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray as _, BinaryBuilder, BooleanArray, Int64Array};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::ScalarValue;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::format_state_name;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, ColumnarValue, EmitTo, GroupsAccumulator, ScalarFunctionArgs, ScalarUDFImpl,
+    Signature, Volatility,
+};
+use roaring::RoaringBitmap;
+
+use super::numbering::Numbering;
+
+/// Bytes that an empty set takes in memory.
+const BYTES_OF_A_SET: usize = 64;
+/// Bytes that a number takes in a set, about.
+const BYTES_OF_A_NUMBER: usize = 3;
+
+/// The aggregate that makes a set of values.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct SetOf {
+    pub(super) numbering: Numbering,
+    pub(super) signature: Signature,
+}
+
+/// The aggregate that puts sets together.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Union {
+    pub(super) signature: Signature,
+}
+
+/// The function that counts the values of a set.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct SizeOf {
+    signature: Signature,
+}
+
+impl SetOf {
+    pub(super) fn new(numbering: Numbering) -> SetOf {
+        SetOf { numbering, signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl Union {
+    pub(super) fn new() -> Union {
+        Union { signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl SizeOf {
+    pub(super) fn new() -> SizeOf {
+        SizeOf { signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl AggregateUDFImpl for SetOf {
+    fn name(&self) -> &str {
+        "set_of"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Binary)
+    }
+
+    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        Ok(state_fields(&arguments))
+    }
+
+    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(One(self.sets())))
+    }
+
+    fn groups_accumulator_supported(&self, _arguments: AccumulatorArgs<'_>) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(self.sets()))
+    }
+}
+
+impl SetOf {
+    fn sets(&self) -> Sets {
+        Sets { numbering: Some(self.numbering.clone()), ..Sets::default() }
+    }
+}
+
+impl AggregateUDFImpl for Union {
+    fn name(&self) -> &str {
+        "union_of_sets"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Binary)
+    }
+
+    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        Ok(state_fields(&arguments))
+    }
+
+    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(One(Sets::default())))
+    }
+
+    fn groups_accumulator_supported(&self, _arguments: AccumulatorArgs<'_>) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(Sets::default()))
+    }
+}
+
+impl ScalarUDFImpl for SizeOf {
+    fn name(&self) -> &str {
+        "size_of_set"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Int64)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let sets = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let sets = binary(&sets[0])?;
+        let sizes = sets.iter().map(|set| set.map(|set| read(set).map(|set| set.len() as i64)).transpose());
+        Ok(ColumnarValue::Array(Arc::new(sizes.collect::<Result<Int64Array>>()?)))
+    }
+}
+
+/// One set of each group. With a numbering, values come in; without, sets.
+#[derive(Debug, Default)]
+struct Sets {
+    numbering: Option<Numbering>,
+    sets: Vec<RoaringBitmap>,
+    numbers: usize,
+}
+
+impl Sets {
+    fn grow(&mut self, total: usize) {
+        if self.sets.len() < total {
+            self.sets.resize_with(total, RoaringBitmap::new);
+        }
+    }
+
+    fn take_in(
+        &mut self,
+        values: &ArrayRef,
+        group_of: impl Fn(usize) -> usize,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Result<()> {
+        let Some(numbering) = self.numbering.clone() else { return self.unite(values, group_of, is_wanted) };
+        numbering.number_each(values, is_wanted, |row, number| {
+            self.numbers += usize::from(self.sets[group_of(row)].insert(number));
+        })
+    }
+
+    fn unite(
+        &mut self,
+        sets: &ArrayRef,
+        group_of: impl Fn(usize) -> usize,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Result<()> {
+        for (row, bytes) in binary(sets)?.iter().enumerate() {
+            let Some(bytes) = bytes.filter(|_| is_wanted(row)) else { continue };
+            let set = &mut self.sets[group_of(row)];
+            let before = set.len();
+            *set |= read(bytes)?;
+            self.numbers += (set.len() - before) as usize;
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let emitted = emit_to.take_needed(&mut self.sets);
+        self.numbers -= emitted.iter().map(RoaringBitmap::len).sum::<u64>() as usize;
+        let bytes = emitted.iter().map(RoaringBitmap::serialized_size).sum();
+        let mut values = BinaryBuilder::with_capacity(emitted.len(), bytes);
+        for set in &emitted {
+            let mut bytes = Vec::with_capacity(set.serialized_size());
+            set.serialize_into(&mut bytes)?;
+            values.append_value(bytes);
+        }
+        Ok(Arc::new(values.finish()))
+    }
+}
+
+impl GroupsAccumulator for Sets {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        filter: Option<&BooleanArray>,
+        total: usize,
+    ) -> Result<()> {
+        self.grow(total);
+        let is_wanted = |row: usize| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+        self.take_in(&values[0], |row| groups[row], is_wanted)
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        self.emit(emit_to)
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.emit(emit_to)?])
+    }
+
+    fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
+        self.grow(total);
+        self.unite(&values[0], |row| groups[row], |_| true)
+    }
+
+    /// A set of one value, or of none, for each row.
+    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let rows = values[0].len();
+        let mut sets = Sets { numbering: self.numbering.clone(), ..Sets::default() };
+        sets.update_batch(values, &(0..rows).collect::<Vec<usize>>(), filter, rows)?;
+        sets.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        self.sets.len() * BYTES_OF_A_SET + self.numbers * BYTES_OF_A_NUMBER
+    }
+}
+
+/// Without GROUP BY there is one group.
+#[derive(Debug)]
+struct One(Sets);
+
+impl One {
+    fn take(&mut self) -> Result<ScalarValue> {
+        self.0.grow(1);
+        ScalarValue::try_from_array(&self.0.emit(EmitTo::All)?, 0)
+    }
+}
+
+impl Accumulator for One {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.0.grow(1);
+        self.0.take_in(&values[0], |_| 0, |_| true)
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.take()
+    }
+
+    fn size(&self) -> usize {
+        GroupsAccumulator::size(&self.0)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.take()?])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.0.grow(1);
+        self.0.unite(&states[0], |_| 0, |_| true)
+    }
+}
+
+fn state_fields(arguments: &StateFieldsArgs<'_>) -> Vec<FieldRef> {
+    vec![Arc::new(Field::new(format_state_name(arguments.name, "set"), DataType::Binary, true))]
+}
+
+fn binary(values: &ArrayRef) -> Result<&arrow::array::BinaryArray> {
+    let sets = values.as_binary_opt::<i32>();
+    sets.ok_or_else(|| DataFusionError::Internal(format!("a set has the type {}", values.data_type())))
+}
+
+fn read(bytes: &[u8]) -> Result<RoaringBitmap> {
+    Ok(RoaringBitmap::deserialize_from(bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringViewArray;
+
+    use super::*;
+
+    fn sizes(sets: &ArrayRef) -> Vec<u64> {
+        binary(sets).unwrap().iter().map(|set| read(set.unwrap()).unwrap().len()).collect()
+    }
+
+    #[test]
+    fn sets_of_groups_are_made_handed_on_and_put_together() {
+        let function = SetOf::new(Numbering::new(1 << 20, &[]).unwrap());
+        let values: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), Some("b"), Some("a"), None, Some("c")]));
+        let filter = BooleanArray::from(vec![true, true, true, true, false]);
+        let mut sets = function.sets();
+        sets.update_batch(&[values.clone()], &[0, 0, 0, 1, 1], Some(&filter), 3).unwrap();
+        let first = sets.evaluate(EmitTo::First(1)).unwrap();
+        assert_eq!(sizes(&first), [2]);
+        sets.update_batch(&[values], &[1, 1, 1, 1, 1], None, 2).unwrap();
+        let rest = sets.state(EmitTo::All).unwrap();
+        assert_eq!((sizes(&rest[0]), sets.numbers), (vec![0, 3], 0));
+        let mut union = Sets::default();
+        union.update_batch(&[first], &[0], None, 1).unwrap();
+        union.merge_batch(&rest, &[1, 0], 2).unwrap();
+        assert_eq!(sizes(&union.evaluate(EmitTo::All).unwrap()), [3, 0]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_set_are_an_error() {
+        assert!(read(b"nonsense").is_err());
+    }
+}

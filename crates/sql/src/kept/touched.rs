@@ -1,0 +1,146 @@
+//! The groups that some rows belong to, made anew, while the others stay as they are.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column, NullEquality, ScalarValue};
+use datafusion::datasource::MemTable;
+use datafusion::error::Result as PlanResult;
+use datafusion::logical_expr::logical_plan::{Aggregate, Projection};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::prelude::{SessionContext, ident};
+use stage::Result;
+
+use super::{Groups, Kept, Numbering, column_at, group_column};
+use crate::classify;
+
+/// So many values of a column are named one by one, so that files and partitions without them are not read.
+const NAMED_VALUES: usize = 200;
+
+/// Groups of an aggregate, by their values.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+impl Keys {
+    /// The groups in batches of one schema: the columns of [`Kept::keys`], in the types that groups are kept in.
+    pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Keys {
+        Keys { schema, batches }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    fn table(&self) -> PlanResult<Arc<dyn TableProvider>> {
+        Ok(Arc::new(MemTable::try_new(self.schema.clone(), vec![self.batches.clone()])?))
+    }
+
+    /// The values of a column when they are few, and whether null is among them.
+    fn few(&self, place: usize) -> PlanResult<Option<(Vec<Expr>, bool)>> {
+        let mut values: Vec<ScalarValue> = Vec::new();
+        let mut has_null = false;
+        for batch in &self.batches {
+            let column: &ArrayRef = batch.column(place);
+            has_null |= column.null_count() > 0;
+            for row in (0..column.len()).filter(|row| column.is_valid(*row)) {
+                let value = ScalarValue::try_from_array(column, row)?;
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+                if values.len() > NAMED_VALUES {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some((values.into_iter().map(lit).collect(), has_null)))
+    }
+}
+
+impl Kept {
+    /// The groups that the rows which come in belong to, each once.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Bug`] when the plan does not hold together.
+    pub fn keys(&self) -> Result<LogicalPlan> {
+        let groups = self.groups.iter().enumerate().map(|(place, group)| group.clone().alias(group_column(place)));
+        let keys = Aggregate::try_new(Arc::new(self.input.clone()), groups.collect(), Vec::new());
+        keys.map(LogicalPlan::Aggregate).map_err(classify)
+    }
+
+    /// What is kept of the groups among `keys`, made from all their rows.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Bug`] when the plan does not hold together.
+    pub fn among(&self, session: &SessionContext, keys: &Keys, numbering: &Numbering) -> Result<LogicalPlan> {
+        let made = || {
+            let mut input = LogicalPlanBuilder::from(self.input.clone());
+            for (place, group) in self.groups.iter().enumerate() {
+                if let Some((values, has_null)) = keys.few(place)? {
+                    let named = group.clone().in_list(values, false);
+                    input = input.filter(if has_null { named.or(group.clone().is_null()) } else { named })?;
+                }
+            }
+            let (input, groups) = self.with_group_columns(input.build()?)?;
+            let limited = joined(session, input, &groups, keys, JoinType::LeftSemi)?;
+            self.made_of(limited, groups.into_iter().map(Expr::Column).collect(), numbering)
+        };
+        made().map_err(classify)
+    }
+
+    /// What is kept of the groups that are not among `keys`.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Bug`] when the plan does not hold together.
+    pub fn untouched(&self, session: &SessionContext, kept: Groups, keys: &Keys) -> Result<LogicalPlan> {
+        let rest = || {
+            let rows = session.read_table(kept)?.into_unoptimized_plan();
+            let groups: Vec<Column> = (0..self.groups.len()).map(|place| column_at(rows.schema(), place)).collect();
+            joined(session, rows, &groups, keys, JoinType::LeftAnti)
+        };
+        rest().map_err(classify)
+    }
+
+    /// The input with a column of its own for each group.
+    fn with_group_columns(&self, input: LogicalPlan) -> PlanResult<(LogicalPlan, Vec<Column>)> {
+        let mut columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
+        let mut groups = Vec::new();
+        for (place, group) in self.groups.iter().enumerate() {
+            let name = format!("__{}", group_column(place));
+            columns.push(group.clone().alias(&name));
+            groups.push(Column::new_unqualified(name));
+        }
+        Ok((LogicalPlan::Projection(Projection::try_new(columns, Arc::new(input))?), groups))
+    }
+}
+
+/// The rows of the plan that have a group among the keys, or have none.
+fn joined(
+    session: &SessionContext,
+    rows: LogicalPlan,
+    groups: &[Column],
+    keys: &Keys,
+    join_type: JoinType,
+) -> PlanResult<LogicalPlan> {
+    let named: Vec<Expr> = keys
+        .schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(place, field)| ident(field.name()).alias(key_column(place)))
+        .collect();
+    let keys = session.read_table(keys.table()?)?.select(named)?.into_unoptimized_plan();
+    let wanted: Vec<Column> = (0..groups.len()).map(|place| Column::new_unqualified(key_column(place))).collect();
+    LogicalPlanBuilder::from(rows)
+        .join_detailed(keys, join_type, (groups.to_vec(), wanted), None, NullEquality::NullEqualsNull)?
+        .build()
+}
+
+fn key_column(place: usize) -> String {
+    format!("__key_{place}")
+}
