@@ -2,12 +2,14 @@
 //!
 //! [`Gold`] notes in each commit which versions it read and a fingerprint of its query. While neither changes there is
 //! nothing to do. Else the cheapest way is taken that is proven to give what the whole query would: rows are appended,
-//! groups are put together, kept groups are gone on from, or the query runs again over everything. One commit makes the
+//! groups are put together, kept groups are gone on from, affected
+//! partitions are replaced, or the query runs again over everything. One commit makes the
 //! result visible, so readers never see half.
 
 mod groups;
 mod inputs;
 mod look;
+mod partitions;
 mod plan;
 pub mod spec;
 mod stage;

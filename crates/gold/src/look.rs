@@ -6,11 +6,12 @@ use quality::spec::{ExpectationSpec, OnFail};
 use sql::{Growth, LogicalPlan, Parted, Refusal, SessionContext};
 
 use crate::groups::steps;
-use crate::inputs::{Change, Input, Inputs, rows_of};
+use crate::inputs::{Change, Input, rows_of};
+use crate::partitions::{Replacement, affected, replacement};
 use crate::plan::{Planner, coarser};
 use crate::spec::{GoldSpec, Refresh};
 use crate::stage::Reading;
-use crate::technique::{APPEND, Choice, GROUPS, Look, MERGE, Technique, choose};
+use crate::technique::{APPEND, Choice, GROUPS, Look, MERGE, PARTITIONS, Technique, choose};
 
 /// The technique that was chosen, and the query it is done with.
 pub(crate) struct Looked {
@@ -21,23 +22,29 @@ pub(crate) struct Looked {
     /// The same, taken apart at its aggregates, when groups can be kept.
     pub(crate) parted: Option<Parted>,
     /// The query over some rows alone, when those are enough.
-    pub(crate) narrowed: Option<Planned>,
+    pub(crate) narrowed: Option<Replacement>,
 }
-
-type Planned = (SessionContext, LogicalPlan);
 
 /// Looks at all techniques and chooses one. Only what the log tells is read.
 pub(crate) async fn look(planner: &Planner<'_>, spec: &GoldSpec, table: &Table, reading: &Reading) -> Result<Looked> {
     let (session, plan) = planner.plan(&reading.inputs.whole().await?).await?;
     let parted = Parted::new(&plan);
     let looking = Looking { planner, spec, table, reading };
-    let (over_new_rows, narrowed) = looking.at_new_rows().await?;
-    let mut looks = over_new_rows;
+    let (mut looks, over_rows) = looking.at_new_rows().await?;
     looks.push(looking.at_kept_groups(&parted));
+    looks.push(looking.at_partitions(&plan).await?);
     looks.push(Look::Possible(Technique::Full, reading.inputs.iter().map(|(_, input)| input.rows()).sum()));
     let paces = table.record().map(|(_, record)| record.paces.clone()).unwrap_or_default();
     let choice = choose(looks, &paces);
-    let narrowed = narrowed.filter(|_| matches!(choice.technique, Technique::Append | Technique::Merge(_)));
+    let narrowed = match &choice.technique {
+        Technique::Append | Technique::Merge(_) => over_rows,
+        Technique::Partitions(affected) => {
+            let schema = lake::in_flight(&sql::output_schema(&plan));
+            let inputs = &reading.inputs;
+            Some(replacement(planner, inputs, table, affected, &schema, &spec.partition_by).await?)
+        }
+        Technique::Groups(_) | Technique::Full => None,
+    };
     Ok(Looked { choice, session, plan, parted: parted.ok(), narrowed })
 }
 
@@ -50,7 +57,7 @@ struct Looking<'a> {
 
 impl Looking<'_> {
     /// The query over the rows that came, appended to the result or put together with it.
-    async fn at_new_rows(&self) -> Result<(Vec<Look>, Option<Planned>)> {
+    async fn at_new_rows(&self) -> Result<(Vec<Look>, Option<Replacement>)> {
         let refuse =
             |refusal: Refusal| (vec![Look::Refused(APPEND, refusal.clone()), Look::Refused(MERGE, refusal)], None);
         let (name, input) = match self.grown() {
@@ -83,24 +90,52 @@ impl Looking<'_> {
             _ => (plan, input.rows_changed()),
         };
         let possible = Look::Possible(technique, rows);
-        Ok((vec![possible, Look::Refused(other.0, other.1)], Some((session, plan))))
+        Ok((vec![possible, Look::Refused(other.0, other.1)], Some(Replacement { session, plan, replaced: None })))
     }
 
     /// The one table that changed, when rows came to it and none left.
     fn grown(&self) -> std::result::Result<(&TableName, &Input), Refusal> {
-        self.allowed()?;
-        let inputs: &Inputs = &self.reading.inputs;
-        let mut changed = inputs.changed();
-        let (Some((name, input)), None) = (changed.next(), changed.next()) else {
-            return Err(Refusal::new("several_tables", "several tables changed"));
-        };
+        let (name, input) = self.changed()?;
         match &input.change {
-            Change::Everything(refusal) => Err(refusal.clone()),
             Change::Rows { removed, .. } if !removed.is_empty() => {
                 Err(Refusal::new("rows_removed", format!("{name} changed rows that were read already")))
             }
             _ => Ok((name, input)),
         }
+    }
+
+    /// The one table that changed.
+    fn changed(&self) -> std::result::Result<(&TableName, &Input), Refusal> {
+        self.allowed()?;
+        let mut changed = self.reading.inputs.changed();
+        let (Some((name, input)), None) = (changed.next(), changed.next()) else {
+            return Err(Refusal::new("several_tables", "several tables changed"));
+        };
+        match &input.change {
+            Change::Everything(refusal) => Err(refusal.clone()),
+            _ => Ok((name, input)),
+        }
+    }
+
+    /// Parts of the result, made anew beside the others.
+    async fn at_partitions(&self, plan: &LogicalPlan) -> Result<Look> {
+        let refuse = |refusal| Ok(Look::Refused(PARTITIONS, refusal));
+        let (name, input) = match self.changed() {
+            Ok(changed) => changed,
+            Err(refusal) => return refuse(refusal),
+        };
+        if let Some(refusal) = self.unlike(plan) {
+            return refuse(refusal);
+        }
+        // What was rejected of the parts that stay would be lost from quarantine.
+        if self.spec.expect.iter().any(rejects) {
+            return refuse(Refusal::new("expectations", "expectations leave out rows"));
+        }
+        let own = rows_of(&self.table.files().await?);
+        Ok(match affected(self.planner.engine, plan, name, input, &self.spec.partition_by).await? {
+            Ok((affected, rows)) => Look::Possible(Technique::Partitions(affected), rows + own),
+            Err(refusal) => Look::Refused(PARTITIONS, refusal),
+        })
     }
 
     /// Refuses everything but the whole query where that was asked for.
@@ -114,21 +149,24 @@ impl Looking<'_> {
         }
     }
 
-    /// Why rows made by the plan cannot stand beside those that are there.
+    /// Why rows made by the plan cannot be put together with those that are there.
     fn misfit(&self, plan: &LogicalPlan, technique: &Technique) -> Option<Refusal> {
-        let schema = lake::in_flight(&sql::output_schema(plan));
-        if self.table.schema().as_ref() != Some(&schema) {
-            return Some(Refusal::new("columns_changed", "the columns changed"));
-        }
         let is_merge = matches!(technique, Technique::Merge(_));
-        let keeps_groups = self.table.record().is_some_and(|(_, record)| !record.kept.is_empty());
-        if is_merge && keeps_groups {
+        if is_merge && self.table.record().is_some_and(|(_, record)| !record.kept.is_empty()) {
             return Some(Refusal::new("kept_groups", "its groups are kept beside it"));
         }
         // A group that was rejected is not among the rows that the new ones would be put together with.
-        let rejects = |expectation: &ExpectationSpec| matches!(expectation.on_fail, OnFail::Drop | OnFail::Quarantine);
         if is_merge && self.spec.expect.iter().any(rejects) {
             return Some(Refusal::new("expectations", "expectations leave out groups"));
+        }
+        self.unlike(plan)
+    }
+
+    /// Why rows made by the plan cannot stand beside those that are there.
+    fn unlike(&self, plan: &LogicalPlan) -> Option<Refusal> {
+        let schema = lake::in_flight(&sql::output_schema(plan));
+        if self.table.schema().as_ref() != Some(&schema) {
+            return Some(Refusal::new("columns_changed", "the columns changed"));
         }
         let column = coarser(&sql::output_schema(plan), &schema)?;
         Some(Refusal::new("stored_less_exactly", format!("`{column}` is stored less exactly than the query has it")))
@@ -152,4 +190,9 @@ impl Looking<'_> {
             Err(refusal) => Look::Refused(GROUPS, refusal),
         }
     }
+}
+
+/// Whether an expectation keeps rows out of the table.
+fn rejects(expectation: &ExpectationSpec) -> bool {
+    matches!(expectation.on_fail, OnFail::Drop | OnFail::Quarantine)
 }

@@ -9,11 +9,12 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use lake::{Add, Commit, Lake, Operation, Record, Table};
 use quality::{Gate, Passage, Passed, Staged, Workers, batch};
-use sql::{Engine, Groups, LogicalPlan, Parted, Refusal, RowStream, SessionContext};
+use sql::{Engine, LogicalPlan, Refusal, RowStream, SessionContext};
 
 use crate::groups::{Keeper, Step, not_worth};
 use crate::inputs::{Change, Inputs};
 use crate::look::{Looked, look};
+use crate::partitions::Replacement;
 use crate::plan::Planner;
 use crate::spec::{GoldSpec, Materialized, Refresh};
 use crate::technique::{Choice, GROUPS, Technique, learn, refused};
@@ -45,6 +46,8 @@ struct Query {
     /// The columns that are written.
     schema: SchemaRef,
     choice: Choice,
+    /// The files that go, when all others stay; without, all go.
+    replaced: Option<Vec<Add>>,
     /// Files that the next run goes on from.
     kept: BTreeMap<String, Vec<Add>>,
 }
@@ -100,34 +103,35 @@ impl Gold {
     /// The query in the form of the technique that was chosen. Kept groups are brought up to date here; of the result
     /// nothing is read yet.
     async fn transform(&self, table: &Table, reading: &Reading, looked: Looked, context: &Context) -> Result<Query> {
-        let Looked { mut choice, session, plan, parted, narrowed } = looked;
-        if let Some((session, plan)) = narrowed {
-            let schema = lake::in_flight(&sql::output_schema(&plan));
-            return Ok(Query { plan, session, schema, choice, kept: BTreeMap::new() });
-        }
+        let Looked { choice, session, plan, parted, narrowed } = looked;
         let schema = lake::in_flight(&sql::output_schema(&plan));
-        let steps = match (&choice.technique, &parted) {
+        let mut query = Query { plan, session, schema, choice, replaced: None, kept: BTreeMap::new() };
+        if let Some(Replacement { session, plan, replaced }) = narrowed {
+            return Ok(Query { plan, session, replaced, ..query });
+        }
+        let steps = match (&query.choice.technique, &parted) {
             (Technique::Groups(steps), Some(_)) => Some(steps.clone()),
-            (_, Some(parted)) if self.keeps_groups(table, reading, &plan) => Some(vec![Step::All; parted.kept().len()]),
+            (_, Some(parted)) if self.keeps_groups(table, reading, &query.plan) => {
+                Some(vec![Step::All; parted.kept().len()])
+            }
             _ => None,
         };
         if let (Some(steps), Some(parted)) = (steps, &parted) {
-            let (planner, inputs, engine) = (self.planner(), &reading.inputs, &self.engine);
-            let keeper = Keeper { engine, planner: &planner, table, inputs, parted, session: &session, context };
-            let last = table.record().map(|(_, record)| record);
-            match keeper.take(&steps, last).await? {
+            let (planner, inputs, session) = (self.planner(), &reading.inputs, &query.session);
+            let keeper = Keeper { engine: &self.engine, planner: &planner, table, inputs, parted, session, context };
+            match keeper.take(&steps, table.record().map(|(_, record)| record)).await? {
                 Ok(done) => {
-                    let plan = above(parted, &session, &done.groups)?;
-                    return Ok(Query { plan, session, schema, choice, kept: done.files });
+                    query.plan = parted.above(session, &done.groups)?;
+                    query.kept = done.files;
                 }
                 Err(refusal) => {
-                    choice.considered.retain(|one| one.technique != GROUPS);
-                    choice.considered.push(refused(GROUPS, &refusal));
-                    choice.technique = Technique::Full;
+                    query.choice.considered.retain(|one| one.technique != GROUPS);
+                    query.choice.considered.push(refused(GROUPS, &refusal));
+                    query.choice.technique = Technique::Full;
                 }
             }
         }
-        Ok(Query { plan, session, schema, choice, kept: BTreeMap::new() })
+        Ok(query)
     }
 
     /// Whether a run over everything keeps groups for the next one: not where rows that come can be added to the result
@@ -162,7 +166,7 @@ impl Gold {
         passed: Passed,
         context: &Context,
     ) -> Result<Progress> {
-        let Query { schema, choice, kept, .. } = query;
+        let Query { schema, choice, kept, replaced, .. } = query;
         let mut record = Record {
             action: choice.technique.name().to_owned(),
             reason: reason(&reading, &choice),
@@ -177,6 +181,7 @@ impl Gold {
         record.considered = choice.considered;
         let operation = match choice.technique {
             Technique::Append => Operation::Append,
+            Technique::Partitions(_) if replaced.is_some() => Operation::Rewrite,
             _ => Operation::Overwrite,
         };
         let before = table.positions();
@@ -188,7 +193,7 @@ impl Gold {
             partition_by: self.spec.partition_by.clone(),
             properties: BTreeMap::default(),
             add: staged.added,
-            remove: Vec::new(),
+            remove: replaced.unwrap_or_default(),
             range: Some(OffsetRange { from, to: positions }),
             record,
         };
@@ -207,11 +212,6 @@ fn everything(last: Option<&Record>, fingerprint: &str, context: &Context) -> Op
     }
     let is_same = last.fingerprint.as_deref() == Some(fingerprint);
     (!is_same).then(|| Refusal::new("query_changed", "the query or its spec changed"))
-}
-
-/// What stands above the groups, in the columns of the query.
-fn above(parted: &Parted, session: &SessionContext, groups: &[Groups]) -> Result<LogicalPlan> {
-    parted.above(session, groups)
 }
 
 /// Why the table was brought up to date, and why not in a cheaper way.

@@ -9,6 +9,7 @@ use lake::{Considered, Record};
 use sql::{Part, Refusal};
 
 use crate::groups::Step;
+use crate::partitions::Affected;
 
 /// What a refresh takes whatever it reads, in milliseconds.
 const BASE_MILLISECONDS: u64 = 30;
@@ -19,7 +20,7 @@ const TELLING_ROWS: u64 = 50_000;
 const MILLION: u64 = 1_000_000;
 
 /// A way to bring a table up to date.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Technique {
     /// What the query makes of the new rows is appended.
     Append,
@@ -28,7 +29,7 @@ pub(crate) enum Technique {
     /// Kept groups are brought up to date, and what stands above them is computed anew.
     Groups(Vec<Step>),
     /// What stands in some partitions of the result is replaced.
-    Partitions(Vec<usize>),
+    Partitions(Affected),
     /// The whole query replaces all rows.
     Full,
 }

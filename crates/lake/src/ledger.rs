@@ -257,8 +257,17 @@ fn columns(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
         "files" => (&["table", "table_id", "run", "source", "path", "etag"], &["version", "batch", "size", "rows"]),
         "quality" => (&["table", "run", "rule", "on_fail"], &["version", "batch", "checked", "failed"]),
         _ => (
-            &["table", "run", "action", "reason"],
-            &["version", "batch", "rows_read", "rows_written", "rows_quarantined", "rows_dropped"],
+            &["table", "run", "action", "reason", "considered"],
+            &[
+                "version",
+                "batch",
+                "rows_read",
+                "rows_written",
+                "rows_quarantined",
+                "rows_dropped",
+                "rows_changed",
+                "milliseconds",
+            ],
         ),
     }
 }
@@ -301,8 +310,19 @@ impl Rows {
                 }
             }
             _ => {
-                let texts = [&told.table, &record.run, &record.action, &record.reason];
-                let counts = [record.rows_read, record.rows_written, record.rows_quarantined, record.rows_dropped];
+                let considered = match record.considered.as_slice() {
+                    [] => String::new(),
+                    considered => serde_json::to_string(considered).unwrap_or_default(),
+                };
+                let texts = [&told.table, &record.run, &record.action, &record.reason, &considered];
+                let counts = [
+                    record.rows_read,
+                    record.rows_written,
+                    record.rows_quarantined,
+                    record.rows_dropped,
+                    record.rows_changed,
+                    record.milliseconds,
+                ];
                 let mut numbers = vec![version, record.batch];
                 numbers.extend(counts.map(|count| count as i64));
                 self.row(told.timestamp, &texts, &numbers);

@@ -76,6 +76,22 @@ impl Table {
         Ok(Arc::new(FileSet { store, schema: Arc::new(Schema::new(fields)), table_schema, places, files }))
     }
 
+    /// The value that all rows of a file have in a partition column.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Data`] when it does not fit the column.
+    pub fn partition_value(&self, add: &Add, field: &Field) -> Result<ScalarValue> {
+        // An empty text stands for null, as the protocol has it ("Partition Value Serialization").
+        let text = add.partition_values.get(field.name()).cloned().flatten().filter(|text| !text.is_empty());
+        let value = match text {
+            None => ScalarValue::try_from(field.data_type()),
+            Some(text) => ScalarValue::try_from_string(text, field.data_type()),
+        };
+        value.map_err(|error| {
+            Error::data(format!("a partition value of {} does not fit its column", self.name)).with_source(error)
+        })
+    }
+
     fn partitioned_file(&self, add: &Add, partition_fields: &[FieldRef]) -> Result<PartitionedFile> {
         if add.deletion_vector.is_some() {
             return Err(Error::data(format!(
@@ -83,18 +99,8 @@ impl Table {
                 self.name
             )));
         }
-        let values = partition_fields.iter().map(|field| {
-            // An empty text stands for null, as the protocol has it ("Partition Value Serialization").
-            let text = add.partition_values.get(field.name()).cloned().flatten().filter(|text| !text.is_empty());
-            match text {
-                None => ScalarValue::try_from(field.data_type()),
-                Some(text) => ScalarValue::try_from_string(text, field.data_type()),
-            }
-        });
-        let values: Result<Vec<ScalarValue>, DataFusionError> = values.collect();
-        let values = values.map_err(|error| {
-            Error::data(format!("a partition value of {} does not fit its column", self.name)).with_source(error)
-        })?;
+        let values = partition_fields.iter().map(|field| self.partition_value(add, field));
+        let values = values.collect::<Result<Vec<ScalarValue>>>()?;
         let folder = Path::from_url_path(self.url().path())
             .map_err(|error| Error::bug(format!("could not address {}", self.name)).with_source(error))?;
         // The library has decoded the path of the log already; what looks encoded now is so in the name of the file.

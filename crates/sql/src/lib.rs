@@ -7,6 +7,7 @@ mod blame;
 mod boolean;
 mod carry;
 mod classify;
+mod divide;
 mod engine;
 mod execute;
 mod flow;
@@ -29,12 +30,14 @@ mod testing;
 mod text;
 
 pub use datafusion::catalog::TableProvider;
+pub use datafusion::common::ScalarValue;
 pub use datafusion::logical_expr::LogicalPlan;
 pub use datafusion::prelude::SessionContext;
 
 pub use boolean::{Predicate, boolean};
 pub use carry::carry_columns;
 pub use classify::classify;
+pub use divide::{Divider, dividers, part, values, with_rows};
 pub use engine::{Engine, EngineOptions};
 pub use execute::{collect, execute, explain};
 pub use flow::{RowStream, flow, one_of_each, read};

@@ -87,7 +87,7 @@ fn complaint(plan: &LogicalPlan, from: &TableName) -> Option<&'static str> {
     }
 }
 
-fn join_complaint(join: &Join, from: &TableName) -> Option<&'static str> {
+pub(crate) fn join_complaint(join: &Join, from: &TableName) -> Option<&'static str> {
     let (left, right) = (flows(&join.left, from), flows(&join.right, from));
     let is_set_operation = join.null_equality == NullEquality::NullEqualsNull
         && matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti);
