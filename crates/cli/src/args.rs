@@ -127,6 +127,9 @@ pub(crate) struct QualityArguments {
 pub(crate) struct ShowArguments {
     /// A table or a workflow; everything in the project when left out
     pub(crate) name: Option<String>,
+    /// Tell how the table was last brought up to date and why so, and what the next run would do
+    #[arg(long, requires = "name")]
+    pub(crate) explain: bool,
 }
 
 #[derive(Debug, Args)]

@@ -102,6 +102,13 @@ impl Workbench {
         }
     }
 
+    /// The stage of a gold table; `None` for every other table.
+    pub fn gold(&self, table: &Table) -> Option<Gold> {
+        let Definition::Gold { spec, sql } = &table.definition else { return None };
+        let (lake, engine) = (self.lake.clone(), self.engine.clone());
+        Some(Gold::new(table.name.clone(), spec.clone(), sql.text.clone(), lake, engine))
+    }
+
     fn stage(&self, name: &TableName) -> Result<Box<dyn Stage>> {
         let table = self.table(name)?;
         let (lake, engine) = (self.lake.clone(), self.engine.clone());

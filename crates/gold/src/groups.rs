@@ -16,6 +16,7 @@ use sql::{Engine, Groups, Kept, Keys, LogicalPlan, Numbering, Parted, Refusal, R
 
 use crate::inputs::{Change, Inputs, rows_of};
 use crate::plan::{Planner, coarser};
+use crate::technique::GROUPS;
 
 /// The part of the engine's memory that numbered values may take.
 const MEMORY_FOR_NUMBERS: usize = 2;
@@ -32,8 +33,8 @@ const NUMBERS: &str = "numbers";
 pub(crate) enum Step {
     /// Nothing: no row it is made from came or went.
     Reuse,
-    /// The rows that came to the table are added.
-    Grow(TableName),
+    /// The rows that came to the table are added, and those that left it are taken out.
+    Shift(TableName),
     /// The groups to which rows of the table came, or which they left, are made anew.
     Touch(TableName),
     /// All groups are made anew.
@@ -63,7 +64,7 @@ pub(crate) fn steps(parted: &Parted, inputs: &Inputs, last: &Record) -> std::res
         };
         rows += match &step {
             Step::Reuse => 0,
-            Step::Grow(table) => own + inputs.get(table).map_or(0, |input| input.rows_changed()),
+            Step::Shift(table) => own + inputs.get(table).map_or(0, |input| input.rows_changed()),
             // The files that hold those groups are not known before they are looked for; half of them is a guess.
             Step::Touch(table) => own + inputs.get(table).map_or(0, |input| input.rows_changed() + input.rows() / 2),
             Step::All => rows_below(kept, inputs),
@@ -83,7 +84,7 @@ fn step_of(kept: &Kept, inputs: &Inputs) -> Step {
     let Change::Rows { removed, .. } = &input.change else { return Step::All };
     match kept.takes_rows_of(name) {
         Err(_) => Step::All,
-        Ok(()) if removed.is_empty() && kept.can_grow().is_ok() => Step::Grow(name.clone()),
+        Ok(()) if kept.can_grow().is_ok() && (removed.is_empty() || kept.can_shrink()) => Step::Shift(name.clone()),
         Ok(()) if kept.has_groups() => Step::Touch(name.clone()),
         Ok(()) => Step::All,
     }
@@ -93,15 +94,14 @@ fn rows_below(kept: &Kept, inputs: &Inputs) -> u64 {
     inputs.iter().filter(|(name, _)| kept.reads(name)).map(|(_, input)| input.rows()).sum()
 }
 
-/// Why groups are not kept although the query has some; `None` when they are.
-pub(crate) fn not_worth(last: Option<&Record>, fingerprint: &str) -> Option<Refusal> {
-    let last = last.filter(|last| last.fingerprint.as_deref() == Some(fingerprint))?;
-    let told = last.considered.iter().find_map(|one| {
-        let code =
-            [TOO_MANY_GROUPS, TOO_MANY_VALUES, INEXACT].into_iter().find(|code| one.code.as_deref() == Some(code))?;
+/// Why the run before kept no groups although the query has some, and another try would end the same.
+pub(crate) fn not_worth(last: &Record) -> Option<Refusal> {
+    let mut told = last.considered.iter().filter(|one| one.technique == GROUPS);
+    told.find_map(|one| {
+        let codes = [TOO_MANY_GROUPS, TOO_MANY_VALUES, INEXACT];
+        let code = codes.into_iter().find(|code| one.code.as_deref() == Some(code))?;
         Some(Refusal::new(code, one.refusal.clone().unwrap_or_default()))
-    });
-    told
+    })
 }
 
 const TOO_MANY_GROUPS: &str = "too_many_groups";
@@ -150,7 +150,7 @@ impl Keeper<'_> {
             let at = At { place, node: &node, schema: &schema, before: &before, numbering: &numbering };
             let files = match step {
                 Step::Reuse => before.clone(),
-                Step::Grow(table) => self.grow(&at, table, &done.groups).await?,
+                Step::Shift(table) => self.shift(&at, table, &done.groups).await?,
                 Step::Touch(table) => self.touch(&at, table, &done.groups).await?,
                 Step::All => self.store(made, &schema).await?,
             };
@@ -159,7 +159,9 @@ impl Keeper<'_> {
                     format!("a distinct count has more than {} values; raise `memory` to keep them", numbering.limit());
                 return Ok(Err(Refusal::new(TOO_MANY_VALUES, text)));
             }
-            let (groups, rows) = (rows_of(&files), rows_below(&node, self.inputs));
+            let inside = self.parted.inside(place).into_iter().filter_map(|inner| done.files.get(&name_of(inner)));
+            let rows = rows_below(&node, self.inputs) + inside.map(|files| rows_of(files)).sum::<u64>();
+            let groups = rows_of(&files);
             if *step == Step::All && groups > FEW_GROUPS && groups > rows / 2 {
                 return Ok(Err(Refusal::new(TOO_MANY_GROUPS, "its groups are nearly as many as its rows")));
             }
@@ -172,31 +174,25 @@ impl Keeper<'_> {
         Ok(Ok(done))
     }
 
-    /// Adds what the rows that came to `table` make.
-    async fn grow(&self, at: &At<'_>, table: &TableName, inner: &[Groups]) -> Result<Vec<Add>> {
-        let Change::Rows { added, .. } = &self.inputs.get(table)?.change else {
-            return Err(Error::bug(format!("no rows came to {table}")));
-        };
-        let new = self.over_files(table, added, at.place, inner).await?.made(at.numbering)?;
+    /// Adds what the rows that came to `table` make, and takes out what those that left it make.
+    async fn shift(&self, at: &At<'_>, table: &TableName, inner: &[Groups]) -> Result<Vec<Add>> {
+        let (came, went) = self.came_and_went(at, table, inner).await?;
+        let came = came.map(|rows| rows.made(at.numbering)).transpose()?;
+        let went = went.map(|rows| rows.made(at.numbering)).transpose()?;
         let kept = self.table.scan(at.before, at.schema, &[])?;
-        self.store(at.node.grown(self.session, kept, new)?, at.schema).await
+        self.store(at.node.shifted(self.session, kept, came, went)?, at.schema).await
     }
 
     /// Makes the groups anew to which rows of `table` came, or which they left.
     async fn touch(&self, at: &At<'_>, table: &TableName, inner: &[Groups]) -> Result<Vec<Add>> {
-        let Change::Rows { added, removed } = &self.inputs.get(table)?.change else {
-            return Err(Error::bug(format!("no rows came to {table}, and none left it")));
+        let keys = match self.came_and_went(at, table, inner).await? {
+            (Some(came), went) => came.keys(self.session, went.as_ref())?,
+            (None, Some(went)) => went.keys(self.session, None)?,
+            (None, None) => return Ok(at.before.to_vec()),
         };
-        let mut batches = Vec::new();
-        let mut keys_schema = None;
-        for files in [added, removed].into_iter().filter(|files| !files.is_empty()) {
-            let keys = self.over_files(table, files, at.place, inner).await?.keys()?;
-            let schema = lake::in_flight(&sql::output_schema(&keys));
-            batches.extend(collect(sql::flow(self.session, keys, &schema).await?).await?);
-            keys_schema = Some(schema);
-        }
-        let Some(keys_schema) = keys_schema else { return Ok(at.before.to_vec()) };
-        let keys = Keys::new(keys_schema, batches);
+        let schema = lake::in_flight(&sql::output_schema(&keys));
+        let batches = collect(sql::flow(self.session, keys, &schema).await?).await?;
+        let keys = Keys::new(schema, batches);
         if keys.count() > TOUCHED_GROUPS {
             return self.store(at.node.made(at.numbering)?, at.schema).await;
         }
@@ -204,6 +200,27 @@ impl Keeper<'_> {
         let mut files = self.store(at.node.untouched(self.session, kept, &keys)?, at.schema).await?;
         files.extend(self.store(at.node.among(self.session, &keys, at.numbering)?, at.schema).await?);
         Ok(files)
+    }
+
+    /// The aggregate over the rows that came to a table alone, and over those that left it.
+    async fn came_and_went(
+        &self,
+        at: &At<'_>,
+        table: &TableName,
+        inner: &[Groups],
+    ) -> Result<(Option<Kept>, Option<Kept>)> {
+        let Change::Rows { added, removed } = &self.inputs.get(table)?.change else {
+            return Err(Error::bug(format!("no rows came to {table}, and none left it")));
+        };
+        let mut over = Vec::new();
+        for files in [added, removed] {
+            over.push(match files.is_empty() {
+                true => None,
+                false => Some(self.over_files(table, files, at.place, inner).await?),
+            });
+        }
+        let went = over.pop().flatten();
+        Ok((over.pop().flatten(), went))
     }
 
     /// The aggregate at a place over some files of a table alone.

@@ -17,4 +17,4 @@ mod technique;
 #[cfg(test)]
 mod tests;
 
-pub use stage::Gold;
+pub use stage::{Gold, Outlook};

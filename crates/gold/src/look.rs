@@ -1,11 +1,11 @@
 //! Looks at every way to bring a table up to date, for what changed this time.
 
 use ::stage::{Result, TableName};
-use lake::Table;
+use lake::{Add, Table};
 use quality::spec::{ExpectationSpec, OnFail};
 use sql::{Growth, LogicalPlan, Parted, Refusal, SessionContext};
 
-use crate::groups::steps;
+use crate::groups::{not_worth, steps};
 use crate::inputs::{Change, Input, rows_of};
 use crate::partitions::{Replacement, affected, replacement};
 use crate::plan::{Planner, coarser};
@@ -31,7 +31,7 @@ pub(crate) async fn look(planner: &Planner<'_>, spec: &GoldSpec, table: &Table, 
     let parted = Parted::new(&plan);
     let looking = Looking { planner, spec, table, reading };
     let (mut looks, over_rows) = looking.at_new_rows().await?;
-    looks.push(looking.at_kept_groups(&parted));
+    looks.push(looking.at_kept_groups(&parted).await?);
     looks.push(looking.at_partitions(&plan).await?);
     looks.push(Look::Possible(Technique::Full, reading.inputs.iter().map(|(_, input)| input.rows()).sum()));
     let paces = table.record().map(|(_, record)| record.paces.clone()).unwrap_or_default();
@@ -173,21 +173,26 @@ impl Looking<'_> {
     }
 
     /// Groups that were kept by the run before, brought up to date.
-    fn at_kept_groups(&self, parted: &std::result::Result<Parted, Refusal>) -> Look {
+    async fn at_kept_groups(&self, parted: &std::result::Result<Parted, Refusal>) -> Result<Look> {
+        let last = self.table.record().map(|(_, record)| record);
         let looked = || {
             self.allowed()?;
             let parted = parted.as_ref().map_err(Clone::clone)?;
-            let last = self.table.record().map(|(_, record)| record);
             let last = last.ok_or_else(|| Refusal::new("nothing_kept", "no groups were kept by the run before"))?;
-            if let Some(refusal) = crate::groups::not_worth(Some(last), last.fingerprint.as_deref().unwrap_or_default())
-            {
-                return Err(refusal);
+            match not_worth(last) {
+                Some(refusal) => Err(refusal),
+                None => steps(parted, &self.reading.inputs, last),
             }
-            steps(parted, &self.reading.inputs, last)
         };
-        match looked() {
-            Ok((steps, rows)) => Look::Possible(Technique::Groups(steps), rows),
-            Err(refusal) => Look::Refused(GROUPS, refusal),
+        let (steps, rows) = match looked() {
+            Ok(possible) => possible,
+            Err(refusal) => return Ok(Look::Refused(GROUPS, refusal)),
+        };
+        let files: Vec<Add> = last.into_iter().flat_map(|last| last.kept.values().flatten().cloned()).collect();
+        match self.table.has_files(&files).await? {
+            true => Ok(Look::Possible(Technique::Groups(steps), rows)),
+            // Another program's vacuum knows nothing of them.
+            false => Ok(Look::Refused(GROUPS, Refusal::new("files_gone", "files with kept groups were deleted"))),
         }
     }
 }

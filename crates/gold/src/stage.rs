@@ -7,7 +7,7 @@ use ::stage::{Context, OffsetRange, Progress, Result, Stage, TableName};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use lake::{Add, Commit, Lake, Operation, Record, Table};
+use lake::{Add, Commit, Considered, Lake, Operation, Record, Table};
 use quality::{Gate, Passage, Passed, Staged, Workers, batch};
 use sql::{Engine, LogicalPlan, Refusal, RowStream, SessionContext};
 
@@ -26,6 +26,17 @@ pub struct Gold {
     sql: String,
     lake: Lake,
     engine: Engine,
+}
+
+/// What an advance would do.
+#[derive(Debug)]
+pub struct Outlook {
+    /// Why there is something to do.
+    pub reason: String,
+    /// About how many rows came or went upstream.
+    pub rows_changed: u64,
+    /// The ways of doing it, the one that would be taken first.
+    pub considered: Vec<Considered>,
 }
 
 /// What one advance reads, and why.
@@ -56,6 +67,22 @@ impl Gold {
     /// The stage of one gold table.
     pub fn new(name: TableName, spec: GoldSpec, sql: String, lake: Lake, engine: Engine) -> Gold {
         Gold { name, spec, sql, lake, engine }
+    }
+
+    /// What the next advance would do; nothing is written, and of the data only what the choice needs is read. `None` when
+    /// there is nothing to do, or a table that is read does not exist yet.
+    ///
+    /// # Errors
+    /// As [`Stage::advance`] until rows are read.
+    pub async fn foresee(&self, context: &Context) -> Result<Option<Outlook>> {
+        if self.spec.materialized == Materialized::View {
+            return Ok(None);
+        }
+        let table = self.lake.open(&self.name).await?;
+        let Some(reading) = self.find(&table, context).await? else { return Ok(None) };
+        let choice = self.look(&table, &reading).await?.choice;
+        let rows_changed = reading.inputs.rows_changed();
+        Ok(Some(Outlook { reason: reason(&reading, &choice), rows_changed, considered: choice.considered }))
     }
 
     async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
@@ -138,7 +165,9 @@ impl Gold {
     /// itself, as long as none ever go.
     fn keeps_groups(&self, table: &Table, reading: &Reading, plan: &LogicalPlan) -> bool {
         let last = table.record().map(|(_, record)| record);
-        if self.spec.refresh == Refresh::Full || not_worth(last, &reading.fingerprint).is_some() {
+        // A rebuild tries again what was of no use before.
+        let was_worth = reading.everything.is_some() || last.and_then(not_worth).is_none();
+        if self.spec.refresh == Refresh::Full || !was_worth {
             return false;
         }
         let may_lose_rows = reading.inputs.iter().any(|(_, input)| input.may_lose_rows());

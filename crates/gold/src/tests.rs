@@ -18,7 +18,7 @@ const QUERIES: [(&str, &str, &str); 12] = [
     (
         "SELECT country, COUNT(*) AS n, SUM(amount) AS total FROM silver.orders GROUP BY country",
         "merge groups",
-        "refresh",
+        PARTITIONS,
     ),
     (
         "SELECT MIN(amount) AS least, MAX(amount) AS most, COUNT(amount) AS n FROM silver.orders",
@@ -31,7 +31,7 @@ const QUERIES: [(&str, &str, &str); 12] = [
         "merge groups",
         "refresh",
     ),
-    ("SELECT country, amount * 2 AS double FROM silver.orders WHERE amount > 0", "append", "refresh"),
+    ("SELECT country, amount * 2 AS double FROM silver.orders WHERE amount > 0", "append", PARTITIONS),
     ("SELECT country, AVG(amount) AS mean, AVG(price) AS price FROM silver.orders GROUP BY country", GROUPS, GROUPS),
     ("SELECT COUNT(DISTINCT buyer) AS n FROM silver.orders", GROUPS, GROUPS),
     (
@@ -57,6 +57,7 @@ const QUERIES: [(&str, &str, &str); 12] = [
     ("SELECT country, amount, now() AS at FROM silver.orders WHERE FALSE", "refresh", "refresh"),
 ];
 const GROUPS: &str = "kept groups";
+const PARTITIONS: &str = "affected partitions";
 
 type Order = (Option<u8>, Option<i64>, u8);
 

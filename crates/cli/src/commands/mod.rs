@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod explain;
 mod generate;
 mod history;
 mod new;

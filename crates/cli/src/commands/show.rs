@@ -1,6 +1,6 @@
 //! `medallion show`: what a table or a workflow is, in text.
 
-use ::stage::Result;
+use ::stage::{Error, Result};
 use frame::types::type_name;
 use serde_json::json;
 use workflow::Workflow;
@@ -15,7 +15,13 @@ pub(super) async fn run(workbench: Workbench, arguments: &ShowArguments, output:
     let text = match &arguments.name {
         None => overview(&workbench, output),
         Some(name) => match workbench.project.workflows.get(name) {
+            Some(_) if arguments.explain => {
+                return Err(Error::config(format!("`{name}` is a workflow; --explain tells about one table")));
+            }
             Some(workflow) => show_workflow(workflow, output),
+            None if arguments.explain => {
+                super::explain::explain(&workbench, workbench.project.table(name)?, output).await?
+            }
             None => show_table(&workbench, workbench.project.table(name)?, output).await?,
         },
     };

@@ -6,9 +6,10 @@
 //! finished groups in the place of the aggregates ([`Parted::above`]), so it may be anything. Aggregates of aggregates are
 //! kept one by one, the inner ones first.
 //!
-//! Three ways lead to the groups of today: those of the rows that came are added ([`Kept::grown`]), the groups that rows
-//! came to or left are made anew ([`Kept::among`], [`Kept::untouched`]), or all are.
+//! Three ways lead to the groups of today: those of the rows that came are added and those of the rows that went taken out
+//! ([`Kept::shifted`]), the groups that rows came to or left are made anew ([`Kept::among`], [`Kept::untouched`]), or all are.
 
+mod fingerprint;
 mod mean;
 mod numbering;
 mod part;
@@ -21,12 +22,13 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as PlanResult;
+use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::logical_expr::logical_plan::Aggregate;
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::prelude::{SessionContext, ident};
 use stage::{Result, TableName};
 
-use self::part::{Part, column_at, group_column};
+use self::part::{Part, ROWS, column_at, columns_in, group_column};
 use crate::classify;
 use crate::growth::{single_branch, steady};
 use crate::refusal::Refusal;
@@ -180,30 +182,52 @@ impl Kept {
         self.made_of(self.input.clone(), self.groups.clone(), numbering).map_err(classify)
     }
 
-    /// What is kept, with what `new`, the same of new rows, adds to it. Its columns are those of `kept`.
+    /// Whether rows can be taken out of what is kept.
+    pub fn can_shrink(&self) -> bool {
+        self.parts.iter().all(Part::can_shrink)
+    }
+
+    /// What is kept, with what the rows that came make added, and what those that went make taken out. Its columns are those
+    /// of `kept`.
     ///
     /// # Errors
     /// [`stage::Kind::Bug`] when the plan does not hold together.
-    pub fn grown(&self, session: &SessionContext, kept: Groups, new: LogicalPlan) -> Result<LogicalPlan> {
-        let grown =
-            || {
-                let schema = kept.schema();
-                let typed =
-                    new.schema().columns().into_iter().zip(schema.fields()).map(|(column, field)| {
-                        cast(Expr::Column(column), field.data_type().clone()).alias(field.name())
-                    });
+    pub fn shifted(
+        &self,
+        session: &SessionContext,
+        kept: Groups,
+        came: Option<LogicalPlan>,
+        went: Option<LogicalPlan>,
+    ) -> Result<LogicalPlan> {
+        let shifted = || {
+            let schema = kept.schema();
+            let takes_out = went.is_some();
+            let mut all = session.read_table(kept)?;
+            for (rows, sign) in came.map(|rows| (rows, 1)).into_iter().chain(went.map(|rows| (rows, -1))) {
+                let columns = rows.schema().columns().into_iter().zip(schema.fields());
+                let typed = columns.enumerate().map(|(place, (column, field))| {
+                    let is_group = place < self.groups.len();
+                    let value = Expr::Column(column);
+                    let value = if sign < 0 && !is_group { Expr::Negative(Box::new(value)) } else { value };
+                    cast(value, field.data_type().clone()).alias(field.name())
+                });
                 let typed: Vec<Expr> = typed.collect();
-                let new = DataFrame::new(session.state(), new).select(typed)?;
-                let both = session.read_table(kept)?.union(new)?;
-                let groups = (0..self.groups.len()).map(|place| ident(group_column(place))).collect();
-                let merged = self.parts.iter().flat_map(Part::merged).collect();
-                PlanResult::Ok(both.aggregate(groups, merged)?.into_unoptimized_plan())
-            };
-        grown().map_err(classify)
+                all = all.union(DataFrame::new(session.state(), rows).select(typed)?)?;
+            }
+            let groups = (0..self.groups.len()).map(|place| ident(group_column(place))).collect();
+            let rows = sum(ident(ROWS)).alias(ROWS);
+            let merged = self.parts.iter().flat_map(Part::merged).chain([rows]).collect();
+            let merged = all.aggregate(groups, merged)?;
+            // A group without rows is none, but all rows together are one even when there are none.
+            let left = if takes_out && self.has_groups() { merged.filter(ident(ROWS).gt(lit(0_i64)))? } else { merged };
+            PlanResult::Ok(left.into_unoptimized_plan())
+        };
+        shifted().map_err(classify)
     }
 
     fn made_of(&self, input: LogicalPlan, groups: Vec<Expr>, numbering: &Numbering) -> PlanResult<LogicalPlan> {
-        let made: Vec<Expr> = self.parts.iter().flat_map(|part| part.made(numbering)).collect();
+        let rows = count(lit(1_i64)).alias(ROWS);
+        let made: Vec<Expr> = self.parts.iter().flat_map(|part| part.made(numbering)).chain([rows]).collect();
         let groups: Vec<Expr> =
             groups.into_iter().enumerate().map(|(place, group)| group.alias(group_column(place))).collect();
         Aggregate::try_new(Arc::new(input), groups, made).map(LogicalPlan::Aggregate)

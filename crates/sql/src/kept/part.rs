@@ -8,7 +8,7 @@ use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
-use datafusion::logical_expr::{AggregateUDF, Cast, Expr, ExprSchemable as _, ScalarUDF, cast, lit};
+use datafusion::logical_expr::{AggregateUDF, Case, Cast, Expr, ExprSchemable as _, ScalarUDF, cast, lit};
 use datafusion::prelude::{coalesce, ident};
 
 use super::mean::MeanOf;
@@ -34,7 +34,9 @@ enum PartKind {
     Count,
     /// The value is stored, and the function itself puts values together.
     Same,
-    /// The sum of an exact argument and the count of values.
+    /// The sum of an exact argument and the count of its values.
+    Sum { argument: Expr },
+    /// The same, for their quotient.
     Mean { argument: Expr, to: DataType },
     /// The values as a set.
     Set,
@@ -50,7 +52,9 @@ impl Part {
             Expr::AggregateFunction(function) => {
                 let kind = kind_of(function, input);
                 let columns = match kind {
-                    PartKind::Mean { .. } => vec![format!("sum_{place}"), format!("count_{place}")],
+                    PartKind::Sum { .. } | PartKind::Mean { .. } => {
+                        vec![format!("sum_{place}"), format!("count_{place}")]
+                    }
                     _ => vec![format!("value_{place}")],
                 };
                 Some(Part { function: function.clone(), kind, columns })
@@ -67,6 +71,19 @@ impl Part {
         }
     }
 
+    /// Whether rows can be taken out of it again.
+    pub(super) fn can_shrink(&self) -> bool {
+        matches!(self.kind, PartKind::Count | PartKind::Sum { .. } | PartKind::Mean { .. })
+    }
+
+    /// The columns of its input that it is made from.
+    pub(super) fn reads(&self) -> Vec<Expr> {
+        let AggregateFunctionParams { args, filter, order_by, .. } = &self.function.params;
+        let filter = filter.iter().map(|filter| filter.as_ref());
+        let order = order_by.iter().map(|sort| &sort.expr);
+        args.iter().chain(filter).chain(order).flat_map(columns_in).collect()
+    }
+
     /// Whether it needs values to be numbered.
     pub(super) fn is_set(&self) -> bool {
         matches!(self.kind, PartKind::Set)
@@ -78,7 +95,7 @@ impl Part {
             PartKind::Count | PartKind::Same | PartKind::Value(_) => {
                 vec![Expr::AggregateFunction(self.function.clone())]
             }
-            PartKind::Mean { argument, .. } => {
+            PartKind::Sum { argument } | PartKind::Mean { argument, .. } => {
                 vec![self.over(sum_udaf(), argument.clone()), self.over(self.counting(), argument.clone())]
             }
             PartKind::Set => {
@@ -94,7 +111,7 @@ impl Part {
         let stored = |place: usize| ident(self.columns.get(place).map(String::as_str).unwrap_or_default());
         let merged = match &self.kind {
             PartKind::Count => vec![sum(stored(0))],
-            PartKind::Mean { .. } => vec![sum(stored(0)), sum(stored(1))],
+            PartKind::Sum { .. } | PartKind::Mean { .. } => vec![sum(stored(0)), sum(stored(1))],
             PartKind::Same | PartKind::Value(_) => {
                 vec![aggregate(self.function.func.clone(), vec![stored(0)], None)]
             }
@@ -118,6 +135,8 @@ impl Part {
                 let empty = ScalarValue::new_default(data_type).map(lit).unwrap_or_else(|_| lit(ScalarValue::Null));
                 coalesce(vec![cast(stored(0), data_type.clone()), cast(empty, data_type.clone())])
             }
+            // The sum of no values is null, not zero.
+            PartKind::Sum { .. } => nullif(lit(0_i64).eq(stored(1)), cast(stored(0), data_type.clone()), data_type),
             PartKind::Mean { to, .. } => ScalarUDF::from(MeanOf::new(to.clone())).call(vec![stored(0), stored(1)]),
             PartKind::Set => coalesce(vec![ScalarUDF::from(SizeOf::new()).call(vec![stored(0)]), lit(0_i64)]),
         }
@@ -182,7 +201,9 @@ fn kind_of(function: &AggregateFunction, input: &DFSchema) -> PartKind {
 /// Sums that do not depend on the order of their rows.
 fn exact(name: &str, argument: &Expr, of: &DataType, input: &DFSchema) -> Option<PartKind> {
     match (name, of) {
-        ("sum", of) if of.is_integer() || matches!(of, DataType::Decimal128(..)) => Some(PartKind::Same),
+        ("sum", of) if of.is_integer() || matches!(of, DataType::Decimal128(..)) => {
+            Some(PartKind::Sum { argument: argument.clone() })
+        }
         ("avg", DataType::Decimal128(precision, scale)) => {
             let to = DataType::Decimal128((precision + 4).min(38), (scale + 4).min(38));
             Some(PartKind::Mean { argument: argument.clone(), to })
@@ -206,6 +227,21 @@ fn has_one_form(of: &DataType) -> bool {
         || of.is_string()
         || matches!(of, DataType::Boolean | DataType::Decimal128(..) | DataType::Binary | DataType::BinaryView)
 }
+
+/// The columns that an expression reads.
+pub(super) fn columns_in(expression: &Expr) -> Vec<Expr> {
+    expression.column_refs().into_iter().cloned().map(Expr::Column).collect()
+}
+
+/// The value, or null where the condition holds.
+fn nullif(condition: Expr, value: Expr, data_type: &DataType) -> Expr {
+    let null = ScalarValue::try_from(data_type).unwrap_or(ScalarValue::Null);
+    let cases = vec![(Box::new(condition), Box::new(lit(null)))];
+    Expr::Case(Case { expr: None, when_then_expr: cases, else_expr: Some(Box::new(value)) })
+}
+
+/// The stored column that counts the rows of a group.
+pub(super) const ROWS: &str = "rows";
 
 /// The stored column at a place of the groups.
 pub(super) fn group_column(place: usize) -> String {

@@ -6,18 +6,22 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, NullEquality, ScalarValue};
+use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::logical_plan::{Aggregate, Projection};
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{AggregateUDF, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::prelude::{SessionContext, ident};
 use stage::Result;
 
-use super::{Groups, Kept, Numbering, column_at, group_column};
+use super::fingerprint::FingerprintOf;
+use super::{Groups, Kept, Numbering, Part, column_at, columns_in, group_column};
 use crate::classify;
 
 /// So many values of a column are named one by one, so that files and partitions without them are not read.
 const NAMED_VALUES: usize = 200;
+
+const FINGERPRINT: &str = "fingerprint";
 
 /// Groups of an aggregate, by their values.
 #[derive(Debug, Clone)]
@@ -63,14 +67,43 @@ impl Keys {
 }
 
 impl Kept {
-    /// The groups that the rows which come in belong to, each once.
+    /// The groups that rows came to or left, each once: `self` is over the rows that came, `went` over those that went. A group
+    /// is not among them when the same rows came and went, as far as the aggregate looks at them.
     ///
     /// # Errors
     /// [`stage::Kind::Bug`] when the plan does not hold together.
-    pub fn keys(&self) -> Result<LogicalPlan> {
+    pub fn keys(&self, session: &SessionContext, went: Option<&Kept>) -> Result<LogicalPlan> {
+        let Some(went) = went else { return self.all_keys().map_err(classify) };
+        let keys = || {
+            let (came, went) = (self.signed(1)?, went.signed(-1)?);
+            let both = DataFrame::new(session.state(), came).union(DataFrame::new(session.state(), went))?;
+            let groups: Vec<Expr> = (0..self.groups.len()).map(|place| ident(group_column(place))).collect();
+            let columns = both.schema().columns().into_iter().skip(self.groups.len()).map(Expr::Column).collect();
+            let fingerprint = AggregateUDF::from(FingerprintOf::new()).call(columns).alias(FINGERPRINT);
+            let differs = ident(FINGERPRINT).not_eq(lit(ScalarValue::Decimal128(Some(0), 38, 0)));
+            let differing = both.aggregate(groups.clone(), vec![fingerprint])?.filter(differs)?.select(groups)?;
+            PlanResult::Ok(differing.into_unoptimized_plan())
+        };
+        keys().map_err(classify)
+    }
+
+    fn all_keys(&self) -> PlanResult<LogicalPlan> {
         let groups = self.groups.iter().enumerate().map(|(place, group)| group.clone().alias(group_column(place)));
         let keys = Aggregate::try_new(Arc::new(self.input.clone()), groups.collect(), Vec::new());
-        keys.map(LogicalPlan::Aggregate).map_err(classify)
+        keys.map(LogicalPlan::Aggregate)
+    }
+
+    /// The groups of each row, a sign, and all columns that the aggregate looks at.
+    fn signed(&self, sign: i64) -> PlanResult<LogicalPlan> {
+        let groups = self.groups.iter().enumerate().map(|(place, group)| group.clone().alias(group_column(place)));
+        let mut columns: Vec<Expr> = groups.chain([lit(sign).alias("sign")]).collect();
+        let mut read: Vec<Expr> = self.parts.iter().flat_map(Part::reads).collect();
+        read.extend(self.groups.iter().flat_map(columns_in));
+        // The columns that expressions name come in no order of their own.
+        read.sort_by_key(ToString::to_string);
+        read.dedup();
+        columns.extend(read.into_iter().enumerate().map(|(place, column)| column.alias(format!("read_{place}"))));
+        Projection::try_new(columns, Arc::new(self.input.clone())).map(LogicalPlan::Projection)
     }
 
     /// What is kept of the groups among `keys`, made from all their rows.
