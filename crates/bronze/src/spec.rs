@@ -55,8 +55,8 @@ impl SourceSpec {
     pub fn added_fields(&self) -> Vec<FieldRef> {
         match self {
             SourceSpec::Files(_) => system_fields(),
-            SourceSpec::Kafka(_) => kafka::columns::table_schema(&Schema::empty()).fields().to_vec(),
-            SourceSpec::Kinesis(_) => kinesis::columns::table_schema(&Schema::empty()).fields().to_vec(),
+            SourceSpec::Kafka(_) => kafka::KIND.table_schema(&Schema::empty()).fields().to_vec(),
+            SourceSpec::Kinesis(_) => kinesis::KIND.table_schema(&Schema::empty()).fields().to_vec(),
         }
     }
 

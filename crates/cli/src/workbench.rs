@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use bronze::Bronze;
-use bronze::kafka::{KafkaBronze, KafkaSecrets};
+use bronze::kafka::KafkaSecrets;
 #[cfg(feature = "kinesis")]
-use bronze::kinesis::{KinesisBronze, KinesisSecrets};
-use bronze::spec::SourceSpec;
+use bronze::kinesis::KinesisSecrets;
+use bronze::messages::Sink;
+use bronze::spec::{BronzeSpec, SourceSpec};
 use futures::future::try_join_all;
 use gold::Gold;
 use lake::{Lake, S3Settings, ledger};
@@ -114,35 +115,37 @@ impl Workbench {
         let (lake, engine) = (self.lake.clone(), self.engine.clone());
         let name = name.clone();
         Ok(match &table.definition {
-            Definition::Bronze(spec) => {
-                let threads = self.project.threads;
-                match &spec.source {
-                    SourceSpec::Files(files) => {
-                        let source = source_name(&self.project, &files.path);
-                        Box::new(Bronze::new(name, spec.clone(), source, lake, self.s3.clone(), engine, threads))
-                    }
-                    #[cfg(feature = "kinesis")]
-                    SourceSpec::Kinesis(kinesis) => {
-                        let secrets = KinesisSecrets::read(kinesis, |text| self.project.secret(text))?;
-                        let (spec, kinesis, memory) = (spec.clone(), kinesis.clone(), self.project.memory_bytes);
-                        Box::new(KinesisBronze::new(name, spec, kinesis, secrets, lake, engine, threads, memory))
-                    }
-                    // `check` says so at its place; nothing runs before it.
-                    #[cfg(not(feature = "kinesis"))]
-                    SourceSpec::Kinesis(_) => return Err(Error::config(bronze::kinesis::NEEDS_FEATURE)),
-                    SourceSpec::Kafka(kafka) => {
-                        let secrets = KafkaSecrets::read(kafka, |text| self.project.secret(text))?;
-                        let (spec, kafka, memory) = (spec.clone(), kafka.clone(), self.project.memory_bytes);
-                        Box::new(KafkaBronze::new(name, spec, kafka, secrets, lake, engine, threads, memory))
-                    }
-                }
-            }
+            Definition::Bronze(spec) => self.bronze(name, spec.clone())?,
             Definition::Silver { spec, from, sql } => {
                 let sql = sql.as_ref().map(|sql| sql.text.clone());
                 let memory_bytes = usize::try_from(self.project.memory_bytes).unwrap_or(usize::MAX);
                 Box::new(Silver::new(name, from.clone(), spec.clone(), sql, lake, engine, memory_bytes))
             }
             Definition::Gold { spec, sql } => Box::new(Gold::new(name, spec.clone(), sql.text.clone(), lake, engine)),
+        })
+    }
+
+    fn bronze(&self, name: TableName, spec: BronzeSpec) -> Result<Box<dyn Stage>> {
+        let (lake, engine) = (self.lake.clone(), self.engine.clone());
+        let Project { threads, memory_bytes, .. } = self.project;
+        let secret = |text: &str| self.project.secret(text);
+        Ok(match spec.source.clone() {
+            SourceSpec::Files(files) => {
+                let source = source_name(&self.project, &files.path);
+                Box::new(Bronze::new(name, spec, source, lake, self.s3.clone(), engine, threads))
+            }
+            SourceSpec::Kafka(kafka) => {
+                let secrets = KafkaSecrets::read(&kafka, secret)?;
+                bronze::kafka::stage(kafka, secrets, Sink { name, spec, lake, engine, threads, memory_bytes })
+            }
+            #[cfg(feature = "kinesis")]
+            SourceSpec::Kinesis(kinesis) => {
+                let secrets = KinesisSecrets::read(&kinesis, secret)?;
+                bronze::kinesis::stage(kinesis, secrets, Sink { name, spec, lake, engine, threads, memory_bytes })
+            }
+            // `check` says so at its place; nothing runs before it.
+            #[cfg(not(feature = "kinesis"))]
+            SourceSpec::Kinesis(_) => return Err(Error::config(bronze::kinesis::NEEDS_FEATURE)),
         })
     }
 

@@ -240,12 +240,7 @@ impl Table {
         if let Some(range) = &commit.range
             && !range.continues(&self.positions())
         {
-            let winner = self.record.as_ref().map_or("unknown", |(_, record)| record.run.as_str());
-            return Err(Error::conflict(format!(
-                "another writer of the same source was faster on {}: run {winner} committed version {}; this batch was dropped",
-                self.name,
-                self.version().unwrap_or_default(),
-            )));
+            return Err(self.overtaken("this batch was dropped"));
         }
         if commit.operation.is_based_on_rows() && self.rows_changed_since(read_version).await? {
             return Err(Error::conflict(format!(

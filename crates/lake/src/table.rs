@@ -144,6 +144,16 @@ impl Table {
         Ok(position.unwrap_or(0))
     }
 
+    /// The error of one who finds that another has moved the positions of this table. `outcome` is what came of that.
+    pub fn overtaken(&self, outcome: &str) -> Error {
+        let winner = self.record.as_ref().map_or("unknown", |(_, record)| record.run.as_str());
+        let version = self.version().unwrap_or_default();
+        Error::conflict(format!(
+            "another writer of the same source was faster on {}: run {winner} committed version {version}; {outcome}",
+            self.name
+        ))
+    }
+
     /// Every file of this version.
     ///
     /// # Errors

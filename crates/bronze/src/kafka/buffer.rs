@@ -1,42 +1,23 @@
 //! What was polled and not yet taken: bounded, filled by the reader's thread, emptied by the stage.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::Message;
 use stage::{Error, Result};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::batch::Piece;
+use super::piece::{next_offsets, push};
 use super::positions::Partition;
+use crate::messages::waiting::{Limits, Taken, Waiting};
 
-/// How much of a batch is decoded at once.
-const PIECE_BYTES: usize = 4 << 20;
 /// How long the reader waits for room before it looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How much is held.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// The memory for messages that were not taken yet.
-    pub(crate) held_bytes: u64,
-    /// The most messages of a batch, and so of a piece.
-    pub(crate) max_rows: u64,
-    /// The most bytes of a batch.
-    pub(crate) max_bytes: u64,
-}
-
-impl Limits {
-    /// Whether nothing is added to a piece any more.
-    fn is_full(&self, piece: &Piece) -> bool {
-        piece.bytes() as u64 >= self.max_bytes.min(PIECE_BYTES as u64) || piece.rows() as u64 >= self.max_rows
-    }
-}
-
 /// What the reader and the stage share.
 pub(crate) struct Buffer {
-    limits: Limits,
     tombstone: &'static [u8],
     held: Mutex<Held>,
     room: Condvar,
@@ -44,13 +25,8 @@ pub(crate) struct Buffer {
 }
 
 /// What the buffer holds.
-#[derive(Default)]
 pub(crate) struct Held {
-    pieces: VecDeque<Piece>,
-    rows: u64,
-    bytes: u64,
-    /// When the oldest message came that was not taken.
-    since: Option<Instant>,
+    waiting: Waiting,
     /// When something came last.
     pub(crate) moved: Option<Instant>,
     /// The partitions that are read, in the order of their numbers; more may come.
@@ -60,23 +36,20 @@ pub(crate) struct Held {
     polled: Vec<i64>,
     /// Whether something moved that nobody was told of.
     is_untold: bool,
-    failed: Option<Error>,
     closed: bool,
-}
-
-/// What was taken for a batch.
-#[derive(Default)]
-pub(crate) struct Taken {
-    pub(crate) pieces: Vec<Piece>,
-    /// The next offset of every partition that moved.
-    pub(crate) next: BTreeMap<u32, i64>,
-    /// Whether more is there than the batch may hold.
-    pub(crate) is_full: bool,
 }
 
 impl Buffer {
     pub(crate) fn new(limits: Limits, tombstone: &'static [u8]) -> Buffer {
-        Buffer { limits, tombstone, held: Mutex::default(), room: Condvar::new(), news: Notify::new() }
+        let held = Held {
+            waiting: Waiting::new(limits),
+            moved: None,
+            partitions: Arc::default(),
+            polled: Vec::new(),
+            is_untold: false,
+            closed: false,
+        };
+        Buffer { tombstone, held: Mutex::new(held), room: Condvar::new(), news: Notify::new() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Held> {
@@ -86,7 +59,7 @@ impl Buffer {
     /// Waits until there is room; false when the buffer was closed.
     pub(crate) fn wait_for_room(&self) -> bool {
         let mut held = self.lock();
-        while !held.closed && held.bytes >= self.limits.held_bytes {
+        while !held.closed && !held.waiting.has_room() {
             held = self.room.wait_timeout(held, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
         !held.closed
@@ -105,21 +78,20 @@ impl Buffer {
     /// then.
     pub(crate) fn extend<M: Message>(&self, messages: impl IntoIterator<Item = (u32, M)>) -> Result<()> {
         let mut held = self.lock();
-        let (was_empty, pieces) = (held.pieces.is_empty(), held.pieces.len());
+        let pieces = held.waiting.len();
         let mut messages = messages.into_iter();
-        let extended = messages.try_for_each(|(partition, message)| self.push(&mut held, &message, partition));
+        let extended = messages.try_for_each(|(partition, message)| self.append(&mut held, &message, partition));
         held.moved = Some(Instant::now());
         held.is_untold = true;
         // Whoever waits is woken for what can be taken, and not for each message that a piece grows by.
-        let can_be_taken =
-            held.pieces.len() > pieces || held.pieces.back().is_some_and(|last| self.limits.is_full(last));
-        if was_empty || can_be_taken || held.bytes >= self.limits.held_bytes {
+        let can_be_taken = held.waiting.len() > pieces || held.waiting.is_last_full();
+        if can_be_taken || !held.waiting.has_room() {
             self.tell(held);
         }
         extended
     }
 
-    fn push(&self, held: &mut Held, message: &impl Message, partition: u32) -> Result<()> {
+    fn append(&self, held: &mut Held, message: &impl Message, partition: u32) -> Result<()> {
         if let Some(polled) = held.polled.get_mut(partition as usize) {
             if message.offset() < *polled {
                 let name = held.partitions.get(partition as usize).map_or("", |partition| partition.name.as_str());
@@ -128,16 +100,7 @@ impl Buffer {
             }
             *polled = message.offset() + 1;
         }
-        if held.pieces.back().is_none_or(|last| self.limits.is_full(last)) {
-            let piece = held.pieces.back().map_or_else(Piece::default, Piece::with_room_of);
-            held.pieces.push_back(piece);
-        }
-        let Some(piece) = held.pieces.back_mut() else { return Ok(()) };
-        let before = piece.bytes();
-        piece.push(message, partition, self.tombstone);
-        held.bytes += (piece.bytes() - before) as u64;
-        held.rows += 1;
-        held.since.get_or_insert_with(Instant::now);
+        held.waiting.add(|piece| push(piece, message, partition, self.tombstone));
         Ok(())
     }
 
@@ -167,7 +130,7 @@ impl Buffer {
     /// Notes that nothing more will come, and why.
     pub(crate) fn fail(&self, error: Error) {
         let mut held = self.lock();
-        held.failed.get_or_insert(error);
+        held.waiting.fail(error);
         self.end(held);
     }
 
@@ -187,57 +150,23 @@ impl Buffer {
         self.news.notified().await;
     }
 
-    /// Takes pieces until the batch that already has `rows` and `bytes` is full. Pieces that may still grow are only
-    /// taken with `unfinished`.
-    ///
-    /// # Errors
-    /// When reading failed. What came before is not handed out then.
-    pub(crate) fn take(&self, rows: u64, bytes: u64, unfinished: bool) -> Result<Taken> {
+    /// Takes pieces as [`Waiting::take`] does, with the next offset of every partition that moved.
+    pub(crate) fn take(&self, rows: u64, bytes: u64, unfinished: bool) -> Result<Taken<BTreeMap<u32, i64>>> {
         let mut held = self.lock();
-        if let Some(error) = held.failed.take() {
-            return Err(error);
+        let Taken { pieces, is_full, .. } = held.waiting.take(rows, bytes, unfinished)?;
+        let mut moved = BTreeMap::new();
+        pieces.iter().for_each(|piece| moved.extend(next_offsets(piece)));
+        if held.waiting.is_empty() {
+            moved.extend(held.numbered());
         }
-        let mut taken = Taken::default();
-        let (mut rows, mut bytes) = (rows, bytes);
-        // Nothing more comes before there is room again.
-        let unfinished = unfinished || held.bytes >= self.limits.held_bytes;
-        while let Some(first) = held.pieces.front() {
-            let (more_rows, more_bytes) = (first.rows() as u64, first.bytes() as u64);
-            let may_grow = held.pieces.len() == 1 && !unfinished && !self.limits.is_full(first);
-            let is_over = rows + more_rows > self.limits.max_rows || bytes + more_bytes > self.limits.max_bytes;
-            taken.is_full = rows > 0 && is_over;
-            if may_grow || taken.is_full {
-                break;
-            }
-            let Some(mut piece) = held.pieces.pop_front() else { break };
-            piece.known = Arc::clone(&held.partitions);
-            (rows, bytes) = (rows + more_rows, bytes + more_bytes);
-            held.rows -= more_rows;
-            held.bytes -= more_bytes;
-            taken.next.extend(piece.next_offsets());
-            taken.pieces.push(piece);
-        }
-        let is_all = held.pieces.is_empty();
-        if is_all {
-            taken.next.extend(held.numbered());
-        }
-        held.since = (!is_all).then(Instant::now);
         drop(held);
         self.room.notify_all();
-        Ok(taken)
+        Ok(Taken { pieces, moved, is_full })
     }
 
-    /// How long until there is a batch for a stream: at once when there is enough or reading failed, never when there
-    /// is nothing.
+    /// How long until there is a batch for a stream, as [`Waiting::due_in`] has it.
     pub(crate) fn due_in(&self, trigger: Duration) -> Option<Duration> {
-        let held = self.lock();
-        let is_enough = held.rows >= self.limits.max_rows
-            || held.bytes >= self.limits.max_bytes.min(self.limits.held_bytes)
-            || held.failed.is_some();
-        if is_enough {
-            return Some(Duration::ZERO);
-        }
-        held.since.map(|since| trigger.saturating_sub(since.elapsed()))
+        self.lock().waiting.due_in(trigger)
     }
 }
 
@@ -263,12 +192,12 @@ impl Held {
 
     /// Begins to read partitions at these offsets.
     pub(crate) fn add(&mut self, begun: &[(Partition, i64)]) {
-        let mut partitions = self.partitions.as_ref().clone();
+        let partitions = Arc::make_mut(&mut self.partitions);
         for (partition, offset) in begun {
+            self.waiting.number(partition.name.clone());
             self.polled.push(*offset);
             partitions.push(partition.clone());
         }
-        self.partitions = Arc::new(partitions);
     }
 }
 
@@ -279,6 +208,7 @@ mod tests {
     use rdkafka::message::OwnedMessage;
 
     use super::*;
+    use crate::messages::piece::Piece;
 
     fn buffer(held_bytes: u64, max_rows: u64) -> Buffer {
         let buffer = Buffer::new(Limits { held_bytes, max_rows, max_bytes: 1 << 30 }, b"{}");
@@ -295,7 +225,7 @@ mod tests {
         }
     }
 
-    fn rows(taken: &Taken) -> Vec<usize> {
+    fn rows(taken: &Taken<BTreeMap<u32, i64>>) -> Vec<usize> {
         taken.pieces.iter().map(Piece::rows).collect()
     }
 
@@ -306,11 +236,11 @@ mod tests {
         let first = buffer.take(0, 0, false).unwrap();
         assert_eq!(rows(&first), [10]);
         assert!(buffer.take(10, 0, false).unwrap().is_full);
-        assert_eq!(first.next, BTreeMap::from([(0, 15)]));
+        assert_eq!(first.moved, BTreeMap::from([(0, 15)]));
         assert_eq!(rows(&buffer.take(0, 0, false).unwrap()), [10]);
         assert_eq!(rows(&buffer.take(0, 0, false).unwrap()), [0; 0]);
         let last = buffer.take(0, 0, true).unwrap();
-        assert_eq!((rows(&last), last.next), (vec![5], BTreeMap::from([(0, 30), (1, 5)])));
+        assert_eq!((rows(&last), last.moved), (vec![5], BTreeMap::from([(0, 30), (1, 5)])));
     }
 
     #[test]
@@ -328,7 +258,7 @@ mod tests {
         assert_eq!(buffer.lock().reached(&ends), Err((0, 7, 8)));
         buffer.note_polled([(0, 8)].into_iter());
         assert_eq!(buffer.lock().reached(&ends), Ok(()));
-        assert_eq!(buffer.take(0, 0, true).unwrap().next.get(&0), Some(&8));
+        assert_eq!(buffer.take(0, 0, true).unwrap().moved.get(&0), Some(&8));
     }
 
     #[test]
@@ -350,7 +280,7 @@ mod tests {
         buffer.extend([(0, at(5)), (0, at(8))]).unwrap();
         let error = buffer.extend([(1, at(5)), (0, at(8)), (0, at(9))]).unwrap_err();
         assert_eq!(error.message(), "offset 8 of t/0 came again after offset 9");
-        assert_eq!(buffer.take(0, 0, true).unwrap().next, BTreeMap::from([(0, 9), (1, 6)]));
+        assert_eq!(buffer.take(0, 0, true).unwrap().moved, BTreeMap::from([(0, 9), (1, 6)]));
     }
 
     #[tokio::test]

@@ -4,16 +4,12 @@ use frame::spec::SchemaSpec;
 use regex::Regex;
 use stage::Problem;
 
-use super::columns;
+use super::kind::KIND;
 use super::settings;
 use super::spec::{KafkaSpec, Mechanism, OptionValue, Preset};
 use crate::messages::address::{is_address, may_hold_secret};
-use crate::messages::check::{
-    Names, Problems, check_at_least_one, check_columns, check_registry, check_secret, check_start, placed,
-};
+use crate::messages::check::{Problems, check_bounds, check_columns, check_registry, check_secret, placed};
 
-/// How this source is called.
-const NAMES: Names = Names { source: "kafka", messages: "messages" };
 /// Properties that are decided here, with what to do instead. A name that ends in `.` stands for all that begin so.
 const DECIDED: [(&str, &str); 15] = [
     ("enable.auto.commit", "offsets are kept in the table and never in Kafka, or rows would be lost or doubled"),
@@ -37,12 +33,12 @@ const DECIDED: [(&str, &str); 15] = [
 pub fn check(spec: &KafkaSpec, schema: &SchemaSpec) -> Vec<Problem> {
     let mut problems = Problems::new();
     check_topics(spec, &mut problems);
-    check_bounds(spec, &mut problems);
+    check_bounds(KIND, &spec.start, spec.max_rows, spec.max_bytes, &mut problems);
     check_options(spec, &mut problems);
     check_security(spec, &mut problems);
-    check_registry(NAMES, spec.schema_registry.as_ref(), spec.format, &mut problems);
-    let mut problems = placed(NAMES, problems);
-    problems.extend(check_columns(NAMES, schema, spec.format, columns::is_of_message));
+    check_registry(KIND, spec.schema_registry.as_ref(), spec.format, &mut problems);
+    let mut problems = placed(KIND, problems);
+    problems.extend(check_columns(KIND, schema, spec.format));
     problems
 }
 
@@ -73,12 +69,6 @@ fn check_topics(spec: &KafkaSpec, problems: &mut Problems) {
         let last = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
         report("pattern", format!("the pattern is not a regular expression: {last}"));
     }
-}
-
-fn check_bounds(spec: &KafkaSpec, problems: &mut Problems) {
-    check_start(&spec.start, "earliest", problems);
-    check_at_least_one("max_rows", spec.max_rows, problems);
-    check_at_least_one("max_bytes", spec.max_bytes, problems);
 }
 
 fn check_options(spec: &KafkaSpec, problems: &mut Problems) {

@@ -17,9 +17,10 @@ use regex::Regex;
 use stage::{Error, Kind, Result};
 
 use super::failure::{code_of, failure, is_away, is_connection, is_too_large, is_unknown_topic, may_pass};
-use super::positions::{First, Kept, Partition};
+use super::positions::{Kept, Partition};
 use super::spec::KafkaSpec;
 use super::token::Tokens;
+use crate::messages::start::Start;
 
 /// How long brokers may be silent before a start gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -158,11 +159,11 @@ impl Connection {
     }
 
     /// Where a partition is begun of which nothing is recorded.
-    pub(crate) fn first_offset(&self, partition: &Partition, first: First, kept: Kept) -> Result<i64> {
+    pub(crate) fn first_offset(&self, partition: &Partition, first: Start, kept: Kept) -> Result<i64> {
         let millis = match first {
-            First::Earliest => return Ok(kept.low),
-            First::Latest => return Ok(kept.high),
-            First::Since(millis) => millis,
+            Start::Oldest => return Ok(kept.low),
+            Start::Latest => return Ok(kept.high),
+            Start::Since(millis) => millis,
         };
         let mut offset = kept.high;
         self.ask(&format!("could not look up a time in {} at", partition.name), PATIENCE, || {

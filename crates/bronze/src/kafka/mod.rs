@@ -4,21 +4,20 @@
 //! the rows of a batch together with the next offset of every partition. So partitions are assigned, not subscribed to:
 //! there is no consumer group, and nothing is ever committed to Kafka.
 //!
-//! A `reader` thread polls librdkafka into a bounded `buffer` of pieces while a `scout` looks for new topics; workers
-//! decode them as all [`messages`](crate::messages), add the columns of the message (`columns`), check and write them
-//! (`ingest`). `positions` decides where reading begins, `failure` what an error of the library means.
+//! A `reader` thread polls librdkafka into a bounded `buffer` while a `scout` looks for new topics; the `feed` hands out
+//! what was polled, and what becomes of it is the same for all [`messages`](crate::messages). `positions` decides where
+//! reading begins, `failure` what an error of the library means.
 //!
 //! [`Producer`] and [`StandIn`] write messages and take the place of a cluster, so that all this can be tried: they are
 //! here because the library has its home here.
 
-pub(crate) mod batch;
 mod buffer;
 mod check;
-pub(crate) mod columns;
 mod connection;
 mod failure;
 mod feed;
-mod ingest;
+mod kind;
+mod piece;
 mod positions;
 mod producer;
 mod reader;
@@ -30,7 +29,8 @@ mod stand_in;
 mod token;
 
 pub use check::check;
+pub(crate) use kind::KIND;
 pub use producer::Producer;
-pub use source::KafkaBronze;
+pub use source::stage;
 pub use spec::KafkaSecrets;
 pub use stand_in::StandIn;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use stage::{Checkpoint, Error, OffsetRange, Result};
 
+use super::kind::KIND;
 use super::spec::KafkaSpec;
 use crate::messages::spec::OnDataLoss;
+use crate::messages::start::Start;
 
 /// One partition of one topic, with the names it is known by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,44 +33,16 @@ fn prefix_of(cluster: &str, topic: &str) -> String {
     format!("kafka/{cluster}/{topic}/")
 }
 
-/// Where a partition is begun that the table holds nothing of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum First {
-    /// At the earliest message that is kept.
-    Earliest,
-    /// Behind the last message.
-    Latest,
-    /// At the first message that is as young as this time, in milliseconds since 1970.
-    Since(i64),
-}
-
-impl First {
-    /// What `start` says.
-    ///
-    /// # Errors
-    /// [`stage::Kind::Config`] when it says nothing that is known, which `check` reports too.
-    pub(crate) fn of(spec: &KafkaSpec) -> Result<First> {
-        match spec.start.as_str() {
-            "earliest" => Ok(First::Earliest),
-            "latest" => Ok(First::Latest),
-            time => match time.parse::<DateTime<Utc>>() {
-                Ok(time) => Ok(First::Since(time.timestamp_millis())),
-                Err(_) => Err(Error::config(format!("[source.kafka] start `{time}` is not a time"))),
-            },
-        }
-    }
-}
-
 /// Where a partition without a position is begun. In a topic of which the table holds a partition it was added later,
 /// and so was a topic that a pattern finds in a cluster of which the table holds a topic: all of its messages are new.
-pub(crate) fn first_of(partition: &Partition, held: &Checkpoint, cluster: &str, spec: &KafkaSpec) -> Result<First> {
+pub(crate) fn first_of(partition: &Partition, held: &Checkpoint, cluster: &str, spec: &KafkaSpec) -> Result<Start> {
     let known = match spec.pattern {
         Some(_) => format!("kafka/{cluster}/"),
         None => prefix_of(cluster, &partition.topic),
     };
     // The rest of a name may hold more slashes only when it belongs to another topic.
     let is_known = |id: &str| id.strip_prefix(&known).is_some_and(|rest| spec.pattern.is_some() || !rest.contains('/'));
-    if held.iter().any(|(id, _)| is_known(id)) { Ok(First::Earliest) } else { First::of(spec) }
+    if held.iter().any(|(id, _)| is_known(id)) { Ok(Start::Oldest) } else { Start::of(&spec.start, KIND) }
 }
 
 /// The messages that a broker has of one partition, half-open.
@@ -175,12 +148,12 @@ mod tests {
         let listed = spec(r#""topics":["a","b"],"start":"latest""#);
         let held = Checkpoint::of("kafka/c/a/0", 7);
         let first = |topic, number, spec: &KafkaSpec| first_of(&Partition::new("c", topic, number), &held, "c", spec);
-        assert_eq!(first("a", 1, &listed).unwrap(), First::Earliest);
-        assert_eq!(first("b", 0, &listed).unwrap(), First::Latest);
+        assert_eq!(first("a", 1, &listed).unwrap(), Start::Oldest);
+        assert_eq!(first("b", 0, &listed).unwrap(), Start::Latest);
         let pattern = spec(r#""pattern":".*","start":"2026-01-01T00:00:00Z""#);
-        assert_eq!(first("b", 0, &pattern).unwrap(), First::Earliest);
+        assert_eq!(first("b", 0, &pattern).unwrap(), Start::Oldest);
         let other = first_of(&Partition::new("d", "a", 1), &held, "d", &pattern).unwrap();
-        assert_eq!(other, First::Since(1_767_225_600_000));
+        assert_eq!(other, Start::Since(1_767_225_600_000));
     }
 
     #[test]

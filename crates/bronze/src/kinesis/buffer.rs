@@ -3,8 +3,8 @@
 //! With every piece goes how far its shards were read, so what is taken for a batch and what its commit says of the
 //! shards are always the same records.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stage::{Error, Result};
@@ -12,42 +12,27 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::client::Record;
-use super::piece::Piece;
+use super::piece::push;
 use super::shards::{Place, ShardState};
-
-/// How much of a batch is decoded at once.
-const PIECE_BYTES: usize = 4 << 20;
-
-/// How much is held.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// The memory for records that were not taken yet.
-    pub(crate) held_bytes: u64,
-    /// The most rows of a batch, and so of a piece.
-    pub(crate) max_rows: u64,
-    /// The most bytes of a batch.
-    pub(crate) max_bytes: u64,
-}
+use crate::messages::waiting::{Limits, Taken, Waiting};
 
 /// What the tasks of the shards and the stage share.
 pub(crate) struct Buffer {
-    limits: Limits,
     stream: String,
     held: Mutex<Held>,
     room: Notify,
     news: Notify,
 }
 
+/// How far shards were read.
+pub(crate) type Reached = BTreeMap<String, ShardState>;
+
 /// What the buffer holds.
-#[derive(Default)]
 pub(crate) struct Held {
-    pieces: VecDeque<Piece>,
-    rows: u64,
-    bytes: u64,
-    /// When the oldest record came that was not taken.
-    since: Option<Instant>,
+    /// The records, with how far their shards were read with each piece.
+    waiting: Waiting<Reached>,
     /// How far every shard was read.
-    pub(crate) reached: BTreeMap<String, ShardState>,
+    pub(crate) reached: Reached,
     /// Until when all that had come was read, by shard.
     tips: BTreeMap<String, Instant>,
     /// The shards that are listed as closed.
@@ -56,27 +41,22 @@ pub(crate) struct Held {
     pub(crate) ended: u64,
     /// How many of those it is known of what came of them; nothing before the first shards were begun.
     settled: Option<u64>,
-    names: Arc<Vec<String>>,
     numbers: BTreeMap<String, u32>,
-    failed: Option<Error>,
-    is_ended: bool,
-}
-
-/// What was taken for a batch.
-#[derive(Default)]
-pub(crate) struct Taken {
-    pub(crate) pieces: Vec<Piece>,
-    /// How far the shards were read with it.
-    pub(crate) reached: BTreeMap<String, ShardState>,
-    /// Whether more is there than the batch may hold.
-    pub(crate) is_full: bool,
 }
 
 impl Buffer {
     /// An empty buffer for a stream, some shards of which were read so far.
-    pub(crate) fn new(limits: Limits, stream: &str, reached: BTreeMap<String, ShardState>) -> Buffer {
-        let held = Mutex::new(Held { reached, ..Held::default() });
-        Buffer { limits, stream: stream.to_owned(), held, room: Notify::new(), news: Notify::new() }
+    pub(crate) fn new(limits: Limits, stream: &str, reached: Reached) -> Buffer {
+        let held = Held {
+            waiting: Waiting::new(limits),
+            reached,
+            tips: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            ended: 0,
+            settled: None,
+            numbers: BTreeMap::new(),
+        };
+        Buffer { stream: stream.to_owned(), held: Mutex::new(held), room: Notify::new(), news: Notify::new() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Held> {
@@ -87,7 +67,7 @@ impl Buffer {
     pub(crate) async fn room(&self) {
         loop {
             let freed = self.room.notified();
-            if self.lock().bytes < self.limits.held_bytes {
+            if self.lock().waiting.has_room() {
                 return;
             }
             freed.await;
@@ -103,20 +83,12 @@ impl Buffer {
         let mut state =
             held.reached.get(shard).cloned().unwrap_or(ShardState { place: Place::TrimHorizon, rows: 0, seen: None });
         for record in records {
-            if held.pieces.back().is_none_or(|last| self.limits.is_full(last)) {
+            if held.waiting.is_last_full() {
                 held.note(shard, &state);
-                held.pieces.push_back(Piece::default());
             }
-            let Some(piece) = held.pieces.back_mut() else { return };
-            let (rows, bytes) = (piece.rows(), piece.bytes());
-            state.rows += piece.push(record, number, state.rows);
-            held.rows += (piece.rows() - rows) as u64;
-            held.bytes += (piece.bytes() - bytes) as u64;
+            held.waiting.add(|piece| state.rows += push(piece, record, number, state.rows));
             state.seen = state.seen.max(record.arrived);
             state.place = Place::After(record.sequence_number.clone());
-        }
-        if held.rows > 0 {
-            held.since.get_or_insert_with(Instant::now);
         }
         if let Some((tip, seen)) = tip {
             held.tips.insert(shard.to_owned(), tip);
@@ -144,10 +116,7 @@ impl Buffer {
 
     /// Notes that nothing more will come, and why.
     pub(crate) fn fail(&self, error: Error) {
-        let mut held = self.lock();
-        held.failed.get_or_insert(error);
-        held.is_ended = true;
-        drop(held);
+        self.lock().waiting.fail(error);
         self.news.notify_one();
     }
 
@@ -156,65 +125,22 @@ impl Buffer {
         self.news.notified().await;
     }
 
-    /// Takes pieces until the batch that already has `rows` and `bytes` is full. Pieces that may still grow are only
-    /// taken with `unfinished`.
-    ///
-    /// # Errors
-    /// When reading failed. What came before is not handed out then.
-    pub(crate) fn take(&self, rows: u64, bytes: u64, unfinished: bool) -> Result<Taken> {
+    /// Takes pieces as [`Waiting::take`] does, with how far the shards were read with them.
+    pub(crate) fn take(&self, rows: u64, bytes: u64, unfinished: bool) -> Result<Taken<Reached>> {
         let mut held = self.lock();
-        if let Some(error) = held.failed.take() {
-            return Err(error);
-        }
-        if held.is_ended {
-            return Err(Error::unavailable("reading from Kinesis has ended; it is begun anew"));
-        }
-        let mut taken = Taken::default();
-        let (mut rows, mut bytes) = (rows, bytes);
-        // Nothing more comes before there is room again.
-        let unfinished = unfinished || held.bytes >= self.limits.held_bytes;
-        while let Some(first) = held.pieces.front() {
-            let (more_rows, more_bytes) = (first.rows() as u64, first.bytes() as u64);
-            let may_grow = held.pieces.len() == 1 && !unfinished && !self.limits.is_full(first);
-            let is_over = rows + more_rows > self.limits.max_rows || bytes + more_bytes > self.limits.max_bytes;
-            taken.is_full = rows > 0 && is_over;
-            if may_grow || taken.is_full {
-                break;
-            }
-            let Some(mut piece) = held.pieces.pop_front() else { break };
-            piece.names = Arc::clone(&held.names);
-            (rows, bytes) = (rows + more_rows, bytes + more_bytes);
-            held.rows -= more_rows;
-            held.bytes -= more_bytes;
-            taken.reached.append(&mut piece.reached);
-            taken.pieces.push(piece);
-        }
-        if held.pieces.is_empty() {
-            taken.reached = held.reached.clone();
-        }
-        held.since = (!held.pieces.is_empty()).then(Instant::now);
+        let Taken { pieces, moved: notes, is_full } = held.waiting.take(rows, bytes, unfinished)?;
+        let moved = match held.waiting.is_empty() {
+            true => held.reached.clone(),
+            false => notes.into_iter().flatten().collect(),
+        };
         drop(held);
         self.room.notify_waiters();
-        Ok(taken)
+        Ok(Taken { pieces, moved, is_full })
     }
 
-    /// How long until there is a batch for a stream: at once when there is enough, never when there is nothing.
+    /// How long until there is a batch for a stream, as [`Waiting::due_in`] has it.
     pub(crate) fn due_in(&self, trigger: Duration) -> Option<Duration> {
-        let held = self.lock();
-        let is_enough = held.rows >= self.limits.max_rows
-            || held.bytes >= self.limits.max_bytes.min(self.limits.held_bytes)
-            || held.is_ended;
-        if is_enough {
-            return Some(Duration::ZERO);
-        }
-        held.since.map(|since| trigger.saturating_sub(since.elapsed()))
-    }
-}
-
-impl Limits {
-    /// Whether nothing is added to a piece any more.
-    fn is_full(&self, piece: &Piece) -> bool {
-        piece.bytes() as u64 >= self.max_bytes.min(PIECE_BYTES as u64) || piece.rows() as u64 >= self.max_rows
+        self.lock().waiting.due_in(trigger)
     }
 }
 
@@ -229,8 +155,8 @@ impl Held {
 
     /// Notes how far a shard was read, with the last piece if there is one.
     fn note(&mut self, shard: &str, state: &ShardState) {
-        if let Some(last) = self.pieces.back_mut() {
-            last.reached.insert(shard.to_owned(), state.clone());
+        if let Some(reached) = self.waiting.last_note() {
+            reached.insert(shard.to_owned(), state.clone());
         }
         self.reached.insert(shard.to_owned(), state.clone());
     }
@@ -239,10 +165,7 @@ impl Held {
         if let Some(number) = self.numbers.get(shard) {
             return *number;
         }
-        let mut names = self.names.as_ref().clone();
-        let number = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        names.push(format!("{stream}/{shard}"));
-        self.names = Arc::new(names);
+        let number = self.waiting.number(format!("{stream}/{shard}"));
         self.numbers.insert(shard.to_owned(), number);
         number
     }
@@ -250,8 +173,11 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::unpacked::tests::packed;
     use super::*;
+    use crate::messages::piece::Piece;
 
     fn buffer(held_bytes: u64, max_rows: u64) -> Buffer {
         let known = ["a", "b"].map(|id| (id.to_owned(), ShardState { place: Place::TrimHorizon, rows: 0, seen: None }));
@@ -271,7 +197,7 @@ mod tests {
         buffer.push(shard, &records, last, None);
     }
 
-    fn rows(taken: &Taken) -> Vec<usize> {
+    fn rows(taken: &Taken<Reached>) -> Vec<usize> {
         taken.pieces.iter().map(Piece::rows).collect()
     }
 
@@ -283,16 +209,17 @@ mod tests {
         push(&buffer, "a", 7..9);
         buffer.push("a", &[], Place::Closed, None);
         let first = buffer.take(0, 0, false).unwrap();
-        let of = |taken: &Taken, shard: &str| taken.reached.get(shard).map(|state| (state.place.clone(), state.rows));
+        let of =
+            |taken: &Taken<Reached>, shard: &str| taken.moved.get(shard).map(|state| (state.place.clone(), state.rows));
         assert_eq!(rows(&first), [10]);
         assert_eq!(of(&first, "a"), Some((Place::After("6".into()), 7)));
         assert_eq!(of(&first, "b"), Some((Place::After("2".into()), 3)));
         assert_eq!(rows(&buffer.take(0, 0, false).unwrap()), [0; 0], "the rest may grow");
         let last = buffer.take(0, 0, true).unwrap();
         assert_eq!((of(&last, "a"), of(&last, "b")), (Some((Place::Closed, 9)), Some((Place::After("6".into()), 7))));
-        let names: Vec<&str> = last.pieces[0].shards.iter().map(|shard| last.pieces[0].name_of(*shard)).collect();
+        let names: Vec<&str> = last.pieces[0].parts.iter().map(|shard| last.pieces[0].name_of(*shard)).collect();
         assert_eq!(names, ["s/b", "s/b", "s/b", "s/b", "s/a", "s/a"]);
-        assert_eq!(last.pieces[0].messages.offsets, [3, 4, 5, 6, 7, 8]);
+        assert_eq!(last.pieces[0].positions, [3, 4, 5, 6, 7, 8]);
     }
 
     #[test]
@@ -306,7 +233,7 @@ mod tests {
         buffer.settle(1, BTreeSet::new());
         assert!(buffer.lock().has_reached(moment));
         assert!(!buffer.lock().has_reached(moment + Duration::from_secs(1)));
-        assert_eq!(buffer.take(0, 0, true).unwrap().reached["a"].seen, Some(5));
+        assert_eq!(buffer.take(0, 0, true).unwrap().moved["a"].seen, Some(5));
     }
 
     #[test]
@@ -317,10 +244,10 @@ mod tests {
         buffer.push("a", &[many, damaged, record(3, b"3")], Place::After("3".into()), None);
         let taken = buffer.take(0, 0, true).unwrap();
         let piece = &taken.pieces[0];
-        assert_eq!((piece.messages.offsets.as_slice(), taken.reached["a"].rows), (&[0, 1, 3][..], 4));
-        assert_eq!((piece.refused[0].number, piece.refused[0].sequence_number.as_str()), (2, "2"));
-        assert_eq!(piece.messages.keys.get(1), Some(&b"q"[..]));
-        assert_eq!(piece.sequence_numbers.get(1), Some(&b"1"[..]));
+        assert_eq!((piece.positions.as_slice(), taken.moved["a"].rows), (&[0, 1, 3][..], 4));
+        assert_eq!((piece.unreadable[0].position, piece.unreadable[0].detail.as_str()), (2, "2"));
+        assert_eq!(piece.keys.get(1), Some(&b"q"[..]));
+        assert_eq!(piece.details.get(1), Some(&b"1"[..]));
     }
 
     #[tokio::test]

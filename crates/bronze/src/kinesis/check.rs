@@ -4,15 +4,12 @@ use frame::spec::SchemaSpec;
 use regex::Regex;
 use stage::Problem;
 
-use super::columns;
+use super::kind::KIND;
 use super::spec::KinesisSpec;
 use crate::messages::check::{
-    Names, Problems, check_address, check_at_least_one, check_columns, check_registry, check_secret, check_start,
-    placed,
+    Problems, check_address, check_bounds, check_columns, check_registry, check_secret, placed,
 };
 
-/// How this source is called.
-const NAMES: Names = Names { source: "kinesis", messages: "records" };
 /// What to do when this build cannot read from Kinesis.
 pub const NEEDS_FEATURE: &str =
     "this medallion was built without Kinesis; build it with `cargo build --release -p cli --features kinesis`";
@@ -27,11 +24,11 @@ pub fn check(spec: &KinesisSpec, schema: &SchemaSpec) -> Vec<Problem> {
         problems.push((String::new(), NEEDS_FEATURE.to_owned()));
     }
     check_stream(spec, &mut problems);
-    check_bounds(spec, &mut problems);
+    check_bounds(KIND, &spec.start, spec.max_rows, spec.max_bytes, &mut problems);
     check_credentials(spec, &mut problems);
-    check_registry(NAMES, spec.schema_registry.as_ref(), spec.format, &mut problems);
-    let mut problems = placed(NAMES, problems);
-    problems.extend(check_columns(NAMES, schema, spec.format, columns::is_of_record));
+    check_registry(KIND, spec.schema_registry.as_ref(), spec.format, &mut problems);
+    let mut problems = placed(KIND, problems);
+    problems.extend(check_columns(KIND, schema, spec.format));
     problems
 }
 
@@ -51,12 +48,6 @@ fn check_stream(spec: &KinesisSpec, problems: &mut Problems) {
     if let Some(endpoint) = &spec.endpoint {
         check_address("endpoint", endpoint, "access_key_id and secret_access_key", problems);
     }
-}
-
-fn check_bounds(spec: &KinesisSpec, problems: &mut Problems) {
-    check_start(&spec.start, "trim_horizon", problems);
-    check_at_least_one("max_rows", spec.max_rows, problems);
-    check_at_least_one("max_bytes", spec.max_bytes, problems);
 }
 
 fn check_credentials(spec: &KinesisSpec, problems: &mut Problems) {

@@ -6,15 +6,15 @@
 //!
 //! `shards` decides where each shard is begun, in which order, and what is gone: a shard that came of a split or a
 //! merge is read once its parents were read to their end. A `reader` keeps a task for each shard that may be read,
-//! which asks the `client` for records into a bounded `buffer`; the `feed` gathers batches from it. From there on
-//! records take the way of Kafka's messages: the same payloads and schemas, and nearly the same `columns`. What the
-//! producer library of Kinesis packed together is `unpacked` first.
+//! which asks the `client` for records into a bounded `buffer`, where what the producer library of Kinesis packed together
+//! is `unpacked`. The `feed` hands out what was read, and what becomes of it is the same for all
+//! [`messages`](crate::messages).
 //!
 //! The client is a few signed requests over the HTTP client that is there anyway; the SDK of AWS would build forty more
 //! crates, and variants of those that all engines stand on.
 
 mod check;
-pub(crate) mod columns;
+mod kind;
 pub mod spec;
 
 #[cfg(feature = "kinesis")]
@@ -28,13 +28,9 @@ mod feed;
 #[cfg(feature = "kinesis")]
 mod http;
 #[cfg(feature = "kinesis")]
-mod ingest;
-#[cfg(feature = "kinesis")]
 mod piece;
 #[cfg(feature = "kinesis")]
 mod reader;
-#[cfg(feature = "kinesis")]
-mod rows;
 #[cfg(feature = "kinesis")]
 mod shards;
 #[cfg(feature = "kinesis")]
@@ -43,6 +39,7 @@ mod source;
 mod unpacked;
 
 pub use check::{NEEDS_FEATURE, check};
+pub(crate) use kind::KIND;
 #[cfg(feature = "kinesis")]
-pub use source::KinesisBronze;
+pub use source::stage;
 pub use spec::KinesisSecrets;

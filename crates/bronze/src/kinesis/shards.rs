@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
 use super::client::Stream;
+use super::kind::KIND;
 use super::spec::KinesisSpec;
 use crate::messages::spec::OnDataLoss;
+use crate::messages::start::Start;
 
 /// A shard as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,20 +86,18 @@ impl StreamState {
 /// [`stage::Kind::Config`] when `start` says nothing that is known, which `check` reports too.
 pub(crate) fn first(spec: &KinesisSpec, stream: &Stream, listed: &[Shard]) -> Result<StreamState> {
     let now = stream.now.timestamp_millis();
-    let state_of = |shard: &Shard| -> Result<ShardState> {
-        let (place, seen) = match spec.start.as_str() {
-            "trim_horizon" => (Place::TrimHorizon, None),
-            "latest" if shard.is_closed => (Place::Closed, None),
+    let start = Start::of(&spec.start, KIND)?;
+    let state_of = |shard: &Shard| {
+        let (place, seen) = match start {
+            Start::Oldest => (Place::TrimHorizon, None),
+            Start::Latest if shard.is_closed => (Place::Closed, None),
             // A moment that can be written down, so that a start before the first record goes on from the same one.
-            "latest" => (Place::Since(now), Some(now)),
-            time => match time.parse::<DateTime<Utc>>() {
-                Ok(time) => (Place::Since(time.timestamp_millis()), None),
-                Err(_) => return Err(Error::config(format!("[source.kinesis] start `{time}` is not a time"))),
-            },
+            Start::Latest => (Place::Since(now), Some(now)),
+            Start::Since(time) => (Place::Since(time), None),
         };
-        Ok(ShardState { place, rows: 0, seen })
+        ShardState { place, rows: 0, seen }
     };
-    let shards = listed.iter().map(|shard| Ok((shard.id.clone(), state_of(shard)?))).collect::<Result<_>>()?;
+    let shards = listed.iter().map(|shard| (shard.id.clone(), state_of(shard))).collect();
     Ok(StreamState { created: stream.created, shards })
 }
 

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stage::{Result, Secret};
 
-use crate::messages::spec::{MessageFormat, OnDataLoss, RegistrySpec};
+use super::kind::KIND;
+use crate::messages::spec::{
+    MessageFormat, OnDataLoss, RegistrySpec, default_max_bytes, default_max_rows, default_trigger,
+};
 use frame::TimeSpan;
 
 /// `[source.kinesis]`: a stream of Kinesis, read exactly once.
@@ -103,17 +106,5 @@ impl KinesisSpec {
 }
 
 fn default_start() -> String {
-    "trim_horizon".to_owned()
-}
-
-fn default_trigger() -> TimeSpan {
-    TimeSpan::milliseconds(200)
-}
-
-fn default_max_rows() -> u64 {
-    1_000_000
-}
-
-fn default_max_bytes() -> u64 {
-    512 << 20
+    KIND.oldest.to_owned()
 }

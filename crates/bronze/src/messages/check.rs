@@ -1,37 +1,27 @@
 //! What can be said of a source of messages from its spec alone, wherever the messages come from.
 
-use chrono::{DateTime, Utc};
 use frame::spec::SchemaSpec;
 use stage::Problem;
 
 use super::address::{is_address, may_hold_secret, shown};
+use super::kind::MessageKind;
 use super::spec::{MessageFormat, RegistrySpec};
+use super::start::Start;
 
 /// Problems of a source: the place below the source, and what is wrong there.
 pub(crate) type Problems = Vec<(String, String)>;
 
-/// What a source and its messages are called.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Names {
-    /// The key below `source`.
-    pub(crate) source: &'static str,
-    /// The messages, in a sentence.
-    pub(crate) messages: &'static str,
-}
-
-/// A start is `oldest`, `latest`, or a time.
-pub(crate) fn check_start(start: &str, oldest: &str, problems: &mut Problems) {
-    if start != oldest && start != "latest" && start.parse::<DateTime<Utc>>().is_err() {
+/// Where reading begins, and the bounds of a batch.
+pub(crate) fn check_bounds(kind: MessageKind, start: &str, max_rows: u64, max_bytes: u64, problems: &mut Problems) {
+    if Start::parse(start, kind).is_none() {
+        let oldest = kind.oldest;
         let why =
             format!("unknown value `{start}`; expected `{oldest}`, `latest` or a time such as 2026-01-31T08:00:00Z");
         problems.push(("start".to_owned(), why));
     }
-}
-
-/// A bound of nothing would never be met.
-pub(crate) fn check_at_least_one(at: &str, number: u64, problems: &mut Problems) {
-    if number == 0 {
-        problems.push((at.to_owned(), "expected at least 1, found 0".to_owned()));
+    // A bound of nothing would never be met.
+    for (at, _) in [("max_rows", max_rows), ("max_bytes", max_bytes)].iter().filter(|(_, most)| *most == 0) {
+        problems.push(((*at).to_owned(), "expected at least 1, found 0".to_owned()));
     }
 }
 
@@ -57,19 +47,19 @@ pub(crate) fn check_address(at: &str, url: &str, instead: &str, problems: &mut P
 
 /// A registry is there when messages name their schema in one, and only then.
 pub(crate) fn check_registry(
-    names: Names,
+    kind: MessageKind,
     registry: Option<&RegistrySpec>,
     format: MessageFormat,
     problems: &mut Problems,
 ) {
-    let Names { source, messages } = names;
+    let MessageKind { source, noun, .. } = kind;
     let mut report = |at: &str, why: String| problems.push((at.to_owned(), why));
     match registry {
         None if format.needs_registry() => {
-            report("", format!("missing key `schema_registry`; {messages} of this format name their schema there"));
+            report("", format!("missing key `schema_registry`; {noun}s of this format name their schema there"));
         }
         Some(_) if !format.needs_registry() => {
-            report("schema_registry", format!("only avro and protobuf {messages} have their schema in a registry"));
+            report("schema_registry", format!("only avro and protobuf {noun}s have their schema in a registry"));
         }
         Some(registry) => {
             if registry.password.is_some() && registry.user.is_none() {
@@ -83,23 +73,18 @@ pub(crate) fn check_registry(
 }
 
 /// The problems at their places in the file of a table.
-pub(crate) fn placed(names: Names, problems: Problems) -> Vec<Problem> {
-    let place = |at: &str| format!("source/{}/{at}", names.source).trim_end_matches('/').to_owned();
+pub(crate) fn placed(kind: MessageKind, problems: Problems) -> Vec<Problem> {
+    let place = |at: &str| format!("source/{}/{at}", kind.source).trim_end_matches('/').to_owned();
     problems.into_iter().map(|(at, why)| Problem::new(place(&at), why)).collect()
 }
 
-/// The declared columns that the table cannot have. `is_added` says which columns come with each message.
-pub(crate) fn check_columns(
-    names: Names,
-    schema: &SchemaSpec,
-    format: MessageFormat,
-    is_added: impl Fn(&str) -> bool,
-) -> Vec<Problem> {
+/// The declared columns that the table cannot have.
+pub(crate) fn check_columns(kind: MessageKind, schema: &SchemaSpec, format: MessageFormat) -> Vec<Problem> {
     let why = |name: &str| {
-        if is_added(name) {
+        if kind.brings(name) {
             Some(format!("`{name}` is a column that bronze adds itself; give yours another name"))
         } else if format.is_single_value() {
-            Some(format!("{} of this format are one column, `value`; leave out `{name}`", names.messages))
+            Some(format!("{}s of this format are one column, `value`; leave out `{name}`", kind.noun))
         } else {
             None
         }

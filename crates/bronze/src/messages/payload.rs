@@ -8,10 +8,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use frame::decode::{self, Decoder, POSITION, RESCUED_DATA};
 use stage::{Error, Result};
 
+use super::piece::Piece;
 use super::schemas::AsText;
 use super::spec::MessageFormat;
 use super::values::base64_of;
-use crate::kafka::batch::Piece;
 
 /// The column of messages that are one value.
 pub(crate) const VALUE: &str = "value";

@@ -11,12 +11,12 @@ use stage::{Error, Result, Secret};
 use super::avro::Plan;
 use super::avro_json;
 use super::payload::{Refused, TOMBSTONE};
+use super::piece::Piece;
 use super::protobuf::ProtoFile;
 use super::registry::Registry;
 use super::spec::{MessageFormat, RegistrySpec};
 use super::values::base64_of;
 use super::wire::{framed, message_indexes};
-use crate::kafka::batch::Piece;
 
 /// The schemas of a source. Clones share what was read.
 #[derive(Clone)]

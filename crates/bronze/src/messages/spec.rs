@@ -1,5 +1,6 @@
 //! How users write what is the same for every source of messages.
 
+use frame::TimeSpan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -58,4 +59,19 @@ pub struct RegistrySpec {
     /// The certificate in PEM that the server's is signed with, where the system does not know it.
     #[serde(default)]
     pub ca: Option<String>,
+}
+
+/// How long a stream waits after the first new message before it commits.
+pub(crate) fn default_trigger() -> TimeSpan {
+    TimeSpan::milliseconds(200)
+}
+
+/// The most messages in one commit.
+pub(crate) fn default_max_rows() -> u64 {
+    1_000_000
+}
+
+/// The most bytes of messages in one commit.
+pub(crate) fn default_max_bytes() -> u64 {
+    512 << 20
 }

@@ -2,13 +2,15 @@
 
 mod fake;
 
+use chrono::Utc;
 use lake::{Commit, Lake, Operation, Record, S3Settings};
-use stage::{Kind, Layer, TableName};
+use stage::{Context, Kind, Layer, TableName};
 
 use self::fake::{Fake, sequence_number};
 use super::*;
 use crate::kinesis::failure::Cause;
 use crate::kinesis::shards::Place;
+use crate::messages::feed::Gathered;
 
 /// A table and a stream that is read into it.
 struct Site {
@@ -27,9 +29,9 @@ impl Site {
         Site { _folder: folder, table, fake }
     }
 
-    async fn open(&self, more: &str) -> Result<Feed> {
+    async fn open(&self, more: &str) -> Result<Opened<KinesisFeed>> {
         let spec = serde_json::from_str(&format!(r#"{{"stream":"s","format":"json"{more}}}"#)).unwrap();
-        Feed::open(self.fake.clone(), &spec, 1 << 20, &self.table).await
+        KinesisFeed::open(self.fake.clone(), &spec, 1 << 20, &self.table).await
     }
 
     /// Reads to the end as a run does, commits each batch, and returns the rows as `shard number payload`.
@@ -37,7 +39,7 @@ impl Site {
         let mut feed = self.open(more).await?;
         let mut rows = Vec::new();
         loop {
-            let mut gathered = Gathered::default();
+            let mut gathered = Gathered::new();
             let found = gather_all(&mut feed, &mut gathered).await?;
             if found.is_empty() {
                 return Ok(rows);
@@ -50,10 +52,11 @@ impl Site {
         }
     }
 
-    async fn commit(&mut self, feed: &mut Feed, gathered: &Gathered) -> Result<()> {
-        let record = Record { states: feed.states(gathered)?, ..Record::default() };
-        self.table.commit(moving(feed.range(), record)).await?;
-        feed.committed(gathered);
+    async fn commit(&mut self, opened: &mut Opened<KinesisFeed>, gathered: &Gathered<KinesisFeed>) -> Result<()> {
+        let (feed, moved) = (&opened.feed, &gathered.moved);
+        let record = Record { states: feed.states(moved)?, ..Record::default() };
+        self.table.commit(moving(feed.range(moved), record)).await?;
+        opened.committed(gathered);
         Ok(())
     }
 
@@ -82,7 +85,7 @@ fn moving(range: OffsetRange, record: Record) -> Commit {
     }
 }
 
-async fn gather_all(feed: &mut Feed, gathered: &mut Gathered) -> Result<Vec<String>> {
+async fn gather_all(feed: &mut Opened<KinesisFeed>, gathered: &mut Gathered<KinesisFeed>) -> Result<Vec<String>> {
     let mut rows = Vec::new();
     loop {
         let pieces = feed.gather(gathered, &Context::new("run")).await?;
@@ -90,10 +93,8 @@ async fn gather_all(feed: &mut Feed, gathered: &mut Gathered) -> Result<Vec<Stri
             return Ok(rows);
         }
         for piece in pieces {
-            let messages = &piece.messages;
-            let payloads =
-                messages.places.iter().map(|place| String::from_utf8_lossy(&messages.payloads[place.clone()]));
-            let rest = piece.shards.iter().zip(&messages.offsets).zip(payloads);
+            let payloads = piece.places.iter().map(|place| String::from_utf8_lossy(&piece.payloads[place.clone()]));
+            let rest = piece.parts.iter().zip(&piece.positions).zip(payloads);
             rows.extend(rest.map(|((shard, number), payload)| format!("{} {number} {payload}", piece.name_of(*shard))));
         }
     }
@@ -126,7 +127,7 @@ async fn the_bytes_of_a_batch_are_those_of_its_payloads_and_keys() {
     // The second one is packed by the producer library, but cut off; its payload counts although it becomes no row.
     site.fake.put("a", &[&b"four"[..], b"\xf3\x89\x9a\xc2!"]);
     let mut feed = site.open("").await.unwrap();
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered::new();
     gather_all(&mut feed, &mut gathered).await.unwrap();
     assert_eq!(gathered.message_bytes, ("k".len() + "four".len() + 5) as u64);
 }
@@ -163,10 +164,10 @@ async fn a_stream_is_resharded_while_it_is_read() {
     site.fake.put("b", &["2"]);
     let mut found = Vec::new();
     while found.len() < 2 {
-        feed.news().await;
-        let mut gathered = Gathered::default();
+        feed.feed.news().await;
+        let mut gathered = Gathered::new();
         let pieces = feed.gather(&mut gathered, &streaming).await.unwrap();
-        found.extend(pieces.iter().flat_map(|piece| piece.shards.iter().map(|shard| piece.name_of(*shard).to_owned())));
+        found.extend(pieces.iter().flat_map(|piece| piece.parts.iter().map(|shard| piece.name_of(*shard).to_owned())));
         site.commit(&mut feed, &gathered).await.unwrap();
     }
     assert_eq!(found, ["s/a", "s/b"]);
@@ -178,9 +179,9 @@ async fn a_start_at_the_end_is_kept_before_the_first_record() {
     site.fake.put("a", &["1"]);
     tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(5))).await.unwrap();
     let mut feed = site.open(r#","start":"latest""#).await.unwrap();
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered::new();
     assert_eq!(gather_all(&mut feed, &mut gathered).await.unwrap(), Vec::<String>::new());
-    assert!(feed.is_worth_a_commit(&gathered, "latest"));
+    assert!(feed.feed.is_worth_a_commit(&gathered.moved));
     site.commit(&mut feed, &gathered).await.unwrap();
     drop(feed);
     site.fake.put("a", &["2"]);
@@ -191,21 +192,21 @@ async fn a_start_at_the_end_is_kept_before_the_first_record() {
 async fn an_empty_advance_from_the_beginning_writes_nothing() {
     let mut site = Site::new().await;
     let mut feed = site.open("").await.unwrap();
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered::new();
     gather_all(&mut feed, &mut gathered).await.unwrap();
-    assert!(!feed.is_worth_a_commit(&gathered, "trim_horizon"));
+    assert!(!feed.feed.is_worth_a_commit(&gathered.moved));
     site.commit(&mut feed, &gathered).await.unwrap();
-    assert!(!feed.is_worth_a_commit(&gathered, "trim_horizon"));
+    assert!(!feed.feed.is_worth_a_commit(&gathered.moved));
     drop(feed);
     site.fake.shard("b", &["a"]);
     let mut feed = site.open("").await.unwrap();
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered::new();
     gather_all(&mut feed, &mut gathered).await.unwrap();
-    assert!(feed.is_worth_a_commit(&gathered, "trim_horizon"), "what became of the shards is kept");
+    assert!(feed.feed.is_worth_a_commit(&gathered.moved), "what became of the shards is kept");
     let long = Duration::from_secs(3600);
-    assert_eq!(feed.due_in(long), Some(Duration::ZERO), "a stream is woken for that");
+    assert_eq!(feed.feed.due_in(long), Some(Duration::ZERO), "a stream is woken for that");
     site.commit(&mut feed, &gathered).await.unwrap();
-    assert_eq!(feed.due_in(long), None);
+    assert_eq!(feed.feed.due_in(long), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -255,8 +256,8 @@ async fn a_writer_that_was_faster_is_noticed() {
     let (slow, mut opened) = (site.open("").await.unwrap(), site.table.clone());
     site.fake.put("a", &["1"]);
     site.drain("").await.unwrap();
-    assert_eq!(slow.check_held(&site.table).await.unwrap_err().kind(), Kind::Conflict);
-    let range = slow.range();
+    assert_eq!(slow.feed.check_held(&site.table).await.unwrap_err().kind(), Kind::Conflict);
+    let range = slow.feed.range(&Reached::new());
     assert_eq!(opened.commit(moving(range, Record::default())).await.unwrap_err().kind(), Kind::Conflict);
 }
 

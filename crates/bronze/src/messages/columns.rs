@@ -1,7 +1,6 @@
-//! The columns of a message: its key, headers, time, and where it stood.
+//! The columns of a message beside its payload: its key, what its source tells of it, its time, and where it stood.
 //!
 //! `_key` is text. A key that is not UTF-8 stands there as base64, and `_rescued_data` says so with `"_key":"base64"`.
-//! `_headers` is a JSON object, or null where there are none.
 
 use std::sync::Arc;
 
@@ -10,48 +9,21 @@ use arrow::array::{
     TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use chrono::{DateTime, Utc};
 use frame::decode::RESCUED_DATA;
-use frame::types::timestamp;
 use stage::{Error, Result};
 
-use super::batch::Piece;
-use crate::columns::{is_system, system_fields};
-use crate::messages::payload::indices;
-use crate::messages::values::{NO_TIME, Texts, base64_of};
+use super::kind::{KEY, MessageKind};
+use super::payload::indices;
+use super::piece::Piece;
+use super::values::{NO_TIME, Texts, base64_of};
+use crate::columns::is_system;
 
-/// The key of a message.
-pub(crate) const KEY: &str = "_key";
-/// The headers of a message.
-pub(crate) const HEADERS: &str = "_headers";
-/// When the message was made, or appended, as the topic says.
-pub(crate) const TIMESTAMP: &str = "_timestamp";
-/// All of them, in their order behind the data.
-pub(crate) const OF_MESSAGE: [&str; 3] = [KEY, HEADERS, TIMESTAMP];
-
-/// Whether a column is one that a message brings beside its payload.
-pub(crate) fn is_of_message(name: &str) -> bool {
-    OF_MESSAGE.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-/// The whole schema of a table, for data of the given schema.
-pub(crate) fn table_schema(data: &Schema) -> SchemaRef {
-    let types = [DataType::Utf8View, DataType::Utf8View, timestamp()];
-    let of_message = OF_MESSAGE.iter().zip(types).map(|(name, data_type)| Arc::new(Field::new(*name, data_type, true)));
-    let fields: Vec<FieldRef> = data.fields().iter().cloned().chain(of_message).chain(system_fields()).collect();
-    Arc::new(Schema::new(fields))
-}
-
-/// The data columns of an existing table.
-pub(crate) fn data_columns(table: &Schema) -> SchemaRef {
-    let is_data = |field: &&FieldRef| !is_system(field.name()) && !is_of_message(field.name());
-    Arc::new(Schema::new(table.fields().iter().filter(is_data).cloned().collect::<Vec<_>>()))
-}
-
-/// What is the same for all rows of a batch.
+/// What is added to the rows of one batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
+    pub(crate) kind: MessageKind,
     pub(crate) batch: i64,
     pub(crate) now: DateTime<Utc>,
 }
@@ -60,7 +32,7 @@ impl Columns {
     /// The decoded rows of a piece with every column of the table. `decoded` ends with indices and what was rescued.
     pub(crate) fn complete(&self, decoded: &RecordBatch, piece: &Piece) -> Result<RecordBatch> {
         let rows = decoded.num_rows();
-        let chosen = match rows == piece.offsets.len() {
+        let chosen = match rows == piece.positions.len() {
             true => None,
             false => Some(indices(decoded)?.into_iter().map(|index| index as u32).collect::<UInt32Array>()),
         };
@@ -74,10 +46,10 @@ impl Columns {
         let mut arrays: Vec<ArrayRef> = data.iter().map(|index| decoded.column(*index).clone()).collect();
         let (keys, encoded) = keys(&piece.keys);
         arrays.push(pick(keys)?);
-        arrays.push(pick(headers(&piece.headers))?);
+        arrays.push(pick(texts(&piece.details))?);
         arrays.push(pick(times(&piece.timestamps))?);
         arrays.push(pick(sources(piece)?)?);
-        arrays.push(pick(Arc::new(Int64Array::from(piece.offsets.clone())))?);
+        arrays.push(pick(Arc::new(Int64Array::from(piece.positions.clone())))?);
         let ingested = TimestampMicrosecondArray::from_value(self.now.timestamp_micros(), rows).with_timezone("UTC");
         arrays.push(Arc::new(ingested));
         arrays.push(Arc::new(Int64Array::from_value(self.batch, rows)));
@@ -85,14 +57,14 @@ impl Columns {
         let rescued = rescued.ok_or_else(|| Error::bug("decoded rows do not say what was rescued"))?;
         arrays.push(if encoded.is_empty() { rescued } else { noted(decoded, &rescued, &encoded)? });
         let data_fields: Vec<FieldRef> = data.iter().map(|index| schema.fields()[*index].clone()).collect();
-        RecordBatch::try_new(table_schema(&Schema::new(data_fields)), arrays).map_err(unfit)
+        RecordBatch::try_new(self.kind.table_schema(&Schema::new(data_fields)), arrays).map_err(unfit)
     }
 }
 
-/// The partition of each message. Taking copies the view only, so all rows share the bytes of the names.
+/// The part of the source of each message. Taking copies the view only, so all rows share the bytes of the names.
 fn sources(piece: &Piece) -> Result<ArrayRef> {
-    let names = StringViewArray::from_iter_values(piece.known.iter().map(|partition| partition.name.as_str()));
-    take(&names, &UInt32Array::from(piece.partitions.clone()), None).map_err(unfit)
+    let names = StringViewArray::from_iter_values(piece.names.iter());
+    take(&names, &UInt32Array::from(piece.parts.clone()), None).map_err(unfit)
 }
 
 /// The keys as text, and the messages whose key had to be encoded.
@@ -116,16 +88,16 @@ fn keys(keys: &Texts) -> (ArrayRef, Vec<usize>) {
     (Arc::new(texts.finish()), encoded)
 }
 
-fn headers(headers: &Texts) -> ArrayRef {
-    let count = headers.present.len();
-    if headers.bytes.is_empty() {
+fn texts(texts: &Texts) -> ArrayRef {
+    let count = texts.present.len();
+    if texts.bytes.is_empty() {
         return new_null_array(&DataType::Utf8View, count);
     }
-    let mut texts = StringViewBuilder::with_capacity(count);
+    let mut array = StringViewBuilder::with_capacity(count);
     for index in 0..count {
-        texts.append_option(headers.get(index).and_then(|header| std::str::from_utf8(header).ok()));
+        array.append_option(texts.get(index).and_then(|text| std::str::from_utf8(text).ok()));
     }
-    Arc::new(texts.finish())
+    Arc::new(array.finish())
 }
 
 fn times(times: &[i64]) -> ArrayRef {
@@ -160,22 +132,25 @@ fn unfit(error: arrow::error::ArrowError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::Int64Type;
+    use arrow::datatypes::{Field, Int64Type};
 
     use super::*;
-    use crate::kafka::positions::Partition;
+    use crate::kafka::KIND;
+    use crate::messages::kind::TIMESTAMP;
+
+    const HEADERS: &str = "_headers";
 
     fn piece() -> Piece {
         let mut piece = Piece {
-            offsets: vec![7, 8, 40],
-            partitions: vec![1, 1, 0],
+            positions: vec![7, 8, 40],
+            parts: vec![1, 1, 0],
             timestamps: vec![1_000, NO_TIME, 3_000],
-            known: Arc::new(vec![Partition::new("c", "t", 0), Partition::new("c", "t", 1)]),
+            names: Arc::new(vec!["t/0".to_owned(), "t/1".to_owned()]),
             ..Piece::default()
         };
         for key in [Some(&b"k"[..]), None, Some(b"\xff")] {
             piece.keys.push(key);
-            piece.headers.push(None);
+            piece.details.push(None);
         }
         piece
     }
@@ -191,7 +166,7 @@ mod tests {
     }
 
     fn columns() -> Columns {
-        Columns { batch: 4, now: DateTime::UNIX_EPOCH }
+        Columns { kind: KIND, batch: 4, now: DateTime::UNIX_EPOCH }
     }
 
     #[test]
@@ -212,6 +187,6 @@ mod tests {
         let rows = columns().complete(&decoded(vec![0, 1, 2], vec![None; 3]), &piece()).unwrap();
         let is_null = |name: &str, row: usize| rows.column_by_name(name).unwrap().is_null(row);
         assert!(is_null(KEY, 1) && is_null(TIMESTAMP, 1) && is_null(HEADERS, 0) && !is_null(TIMESTAMP, 0));
-        assert_eq!(rows.schema(), table_schema(&Schema::new(vec![Field::new("a", DataType::Int64, true)])));
+        assert_eq!(rows.schema(), KIND.table_schema(&Schema::new(vec![Field::new("a", DataType::Int64, true)])));
     }
 }
