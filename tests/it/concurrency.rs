@@ -2,13 +2,14 @@
 
 use crate::place::Place;
 use crate::project::{Ended, Project};
+use crate::running::Running;
 use crate::shop;
 
 /// Runs commands at the same time.
 fn together<'a>(commands: impl IntoIterator<Item = (&'a Project, Vec<&'a str>)>) -> Vec<Ended> {
-    let children: Vec<_> =
-        commands.into_iter().map(|(project, arguments)| project.command(&arguments).spawn().unwrap()).collect();
-    children.into_iter().map(|child| Ended::of(child.wait_with_output().unwrap())).collect()
+    let all: Vec<Running> =
+        commands.into_iter().map(|(project, arguments)| Running::start(project, &arguments)).collect();
+    all.into_iter().map(Running::ended).collect()
 }
 
 fn check_two_on_one_source(place: Place) {

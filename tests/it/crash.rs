@@ -5,9 +5,10 @@
 use std::time::{Duration, Instant};
 
 use crate::place::Place;
-use crate::project::{Ended, Project};
+use crate::project::Project;
+use crate::running::Running;
 use crate::shop;
-use crate::waiting::ended_within;
+use crate::soak::{number, seed};
 
 /// After this many crashes a new project begins, so that tables are created under fire too.
 const CRASHES_PER_PROJECT: usize = 4;
@@ -80,25 +81,14 @@ impl Shop {
 
     /// Starts a run and kills it after `delay`, unless it has ended by then.
     fn run_and_kill(&self, delay: Duration) {
-        let mut child = self.project.command(&["run", "shop"]).spawn().unwrap();
-        if ended_within(&mut child, delay).is_none() {
-            child.kill().unwrap();
-        }
-        let ended = Ended::of(child.wait_with_output().unwrap());
+        let ended = Running::start(&self.project, &["run", "shop"]).kill_after(delay);
         assert!([0, -9].contains(&ended.code), "{ended:#?}");
     }
 }
 
-/// The number in an environment variable.
-pub fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
-}
-
 fn check_nothing_is_lost_or_doubled(place: Place) {
     let crashes = number("MEDALLION_CRASHES", 8) as usize;
-    let seed = number("MEDALLION_SEED", fastrand::u64(..));
-    println!("MEDALLION_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = fastrand::Rng::with_seed(seed());
 
     let mut undisturbed = Shop::new(place);
     undisturbed.land();

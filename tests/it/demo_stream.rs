@@ -1,16 +1,13 @@
 //! Generated events through a stand-in for Kafka to gold, and every one of them accounted for.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Command, ExitStatus};
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::place::Place;
 use crate::project::{Project, files_below, repository};
+use crate::running::Running;
 use crate::scrape::{Samples, read};
 use crate::streaming::Streaming;
-use crate::waiting::{ended_within, wait_for};
+use crate::waiting::wait_for;
 
 const EVENTS: i64 = 12_000;
 
@@ -31,41 +28,24 @@ fn project() -> Project {
     project
 }
 
-/// `medallion generate` with a stand-in for a cluster; it is killed when a test fails.
+/// `medallion generate` with a stand-in for a cluster.
 struct Generating {
-    child: Child,
-    results: BufReader<ChildStdout>,
+    running: Running,
+    /// How many results were taken.
+    taken: usize,
 }
 
 impl Generating {
     fn start(project: &Project, arguments: &[&str]) -> Generating {
-        let mut all = vec!["generate", "behavior", "--to", "kafka", "--output", "json"];
-        all.extend(arguments);
-        let mut child = project.command(&all).spawn().unwrap();
-        let results = BufReader::new(child.stdout.take().unwrap());
-        Generating { child, results }
+        let all = [&["generate", "behavior", "--to", "kafka", "--output", "json"], arguments].concat();
+        Generating { running: Running::start(project, &all), taken: 0 }
     }
 
     /// The next result that it prints.
     fn next_result(&mut self) -> Value {
-        let mut line = String::new();
-        self.results.read_line(&mut line).unwrap();
+        let line = wait_for("a result", || self.running.printed().lines().nth(self.taken).map(str::to_owned));
+        self.taken += 1;
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("`{line}`: {error}"))
-    }
-
-    /// Asks it to end and returns how it did.
-    fn stop(mut self) -> ExitStatus {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        ended_within(&mut self.child, Duration::from_secs(40)).expect("it must end soon")
-    }
-}
-
-impl Drop for Generating {
-    fn drop(&mut self) {
-        // One that has ended by itself needs no killing.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -106,7 +86,8 @@ fn every_event_that_was_produced_is_counted_in_gold_or_was_refused() {
     }
     let ended = streaming.stop();
     assert_eq!(ended.code, 0, "{ended:#?}");
-    assert_eq!(generating.stop().code(), Some(0));
+    let ended = generating.running.stop();
+    assert_eq!(ended.code, 0, "{ended:#?}");
 
     let truncated = made("truncated");
     assert_eq!(project.count("behavior_stream.bronze.events"), EVENTS - truncated);

@@ -1,15 +1,13 @@
 //! Topics of Kafka into bronze: each message once, whatever it is.
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, Message};
 use crate::place::Place;
-use crate::project::{Ended, Project};
+use crate::project::Project;
 use crate::registry::Registry;
-use crate::waiting::{ended_within, wait_for};
+use crate::running::Running;
+use crate::waiting::wait_for;
 
 /// A project with one bronze table, `p.bronze.t`.
 fn project(broker: &Broker, source: &str, more: &str) -> Project {
@@ -314,13 +312,12 @@ fn a_stream_takes_what_comes_and_finds_topics_that_are_made_meanwhile() {
     let project =
         project(&broker, "pattern = \"orders-.*\"\nformat = \"json\"\nstart = \"latest\"\ntrigger = \"50ms\"", "");
     broker.write("orders-eu", 0, ids(0..10));
-    let mut stream = project.command(&["stream", "p"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let stream = Running::start(&project, &["stream", "p"]);
     // What is written before the stream has begun is not its concern, so something is written until it is.
     let mut next = 10;
     wait_for("the stream to read", || {
         broker.write("orders-eu", 1, ids(next..next + 1));
         next += 1;
-        std::thread::sleep(Duration::from_millis(100));
         // The first commit only tells where reading began.
         project.table("p.bronze.t").join("_delta_log/00000000000000000001.json").exists().then_some(())
     });
@@ -328,9 +325,8 @@ fn a_stream_takes_what_comes_and_finds_topics_that_are_made_meanwhile() {
     broker.write("orders-us", 0, ids(next..next + 5));
     let wanted = format!("SELECT COUNT(*) AS n FROM p.bronze.t WHERE id = {}", next + 4);
     wait_for("the new topic to be read", || (project.number(&wanted) == 1).then_some(()));
-    let ended = Command::new("kill").args(["-TERM", &stream.id().to_string()]).status().unwrap();
-    assert!(ended.success());
-    assert_eq!(ended_within(&mut stream, Duration::from_secs(60)).and_then(|status| status.code()), Some(0));
+    let ended = stream.stop();
+    assert_eq!(ended.code, 0, "{ended:#?}");
     broker.write("orders-eu", 0, ids(1_000..1_010));
     project.succeed(&["bronze", "bronze.t"]);
     let (distinct, rows) = distinct_and_rows(&project);
@@ -347,10 +343,8 @@ fn two_readers_of_one_source_never_double_a_row() {
         let first = i64::from(partition) * 1_000;
         broker.write("events", partition, ids(first..first + 1_000));
     }
-    let spawn = || project.command(&["bronze", "bronze.t"]).stdout(Stdio::null()).spawn().unwrap();
-    let readers = [spawn(), spawn()];
-    for reader in readers {
-        let ended = Ended::of(reader.wait_with_output().unwrap());
+    for reader in [(); 2].map(|()| Running::start(&project, &["bronze", "bronze.t"])) {
+        let ended = reader.ended();
         assert!(matches!(ended.code, 0 | 75), "{ended:#?}");
         assert!(ended.code == 0 || ended.err.contains("another writer of the same source was faster"), "{ended:#?}");
     }

@@ -1,6 +1,5 @@
 //! Kafka that fails: what passes is outlived without losing or doubling a message, what stays is one clear line.
 
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rdkafka::mocking::MockCluster;
@@ -10,8 +9,9 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Failure};
 use crate::apache::{self, Apache, PASSWORD, USER};
 use crate::broker::{Broker, Message, Writer};
 use crate::place::Place;
-use crate::project::{Ended, Project};
-use crate::waiting::{ended_within, wait_for};
+use crate::project::Project;
+use crate::running::Running;
+use crate::waiting::wait_for;
 
 const JSON: &str = "format = \"json\"";
 
@@ -35,38 +35,6 @@ fn check_each_once(project: &Project, ids: i64) {
 fn go_on_despite_loss(project: &Project) {
     let spec = std::fs::read_to_string(project.path("pipelines/p/bronze/t.toml")).unwrap();
     project.write("pipelines/p/bronze/t.toml", &format!("{spec}on_data_loss = \"continue\"\n"));
-}
-
-/// A process that is killed when the test fails.
-struct Running(Child);
-
-impl Running {
-    fn start(project: &Project, arguments: &[&str]) -> Running {
-        let mut command = project.command(arguments);
-        Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
-    }
-
-    /// Waits until it has ended by itself.
-    fn ended(mut self) -> Ended {
-        let status = ended_within(&mut self.0, Duration::from_secs(90)).expect("it must end");
-        let mut err = String::new();
-        std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut err).unwrap();
-        Ended { code: status.code().unwrap(), out: String::new(), err }
-    }
-
-    fn stop(self) -> Ended {
-        let sent = std::process::Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        self.ended()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // One that has ended by itself needs no killing.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn wait_for_rows(project: &Project, rows: i64) {
@@ -282,7 +250,7 @@ fn a_drain_outlives_brokers_that_answer_with_errors() {
     fail(&broker.cluster, RDKafkaApiKey::Fetch, &passing);
     broker.cluster.topic_error("events", Failure::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE).unwrap();
     let mut drain = Running::start(&project, &["bronze", "bronze.t"]);
-    assert!(ended_within(&mut drain.0, Duration::from_secs(1)).is_none(), "it does not give up at once");
+    assert!(!drain.has_ended_within(Duration::from_secs(1)), "it does not give up at once");
     broker.cluster.topic_error("events", Failure::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
     let ended = drain.ended();
     assert_eq!(ended.code, 0, "{ended:#?}");

@@ -2,15 +2,16 @@
 //!
 //! `make test-kinesis` runs these; every other test is of a build without Kinesis.
 
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use crate::moto::{Moto, REGION, Stream};
 use crate::place::Place;
 use crate::project::{Ended, Project};
-use crate::waiting::{ended_within, wait_for};
+use crate::running::Running;
+use crate::waiting::wait_for;
 
 /// A project with one bronze table, `p.bronze.t`.
 fn project(source: &str) -> Project {
@@ -28,9 +29,8 @@ fn run(project: &Project, arguments: &[&str]) -> Ended {
     Ended::of(command(project, arguments).output().unwrap())
 }
 
-/// Starts a command. What it says is kept, as long as it is little.
-fn spawn(project: &Project, arguments: &[&str]) -> Child {
-    command(project, arguments).stdout(Stdio::null()).spawn().unwrap()
+fn start(project: &Project, arguments: &[&str]) -> Running {
+    Running::of(&mut command(project, arguments))
 }
 
 fn advance(project: &Project) -> Ended {
@@ -141,7 +141,9 @@ fn a_start_at_the_end_or_at_a_time_reads_only_what_comes_later() {
     let latest = project(&stream.source("start = \"latest\""));
     stream.put(0, 1, ids(0..3));
     // The clock of the server says seconds.
-    std::thread::sleep(Duration::from_millis(1_100));
+    let seconds = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let put = seconds();
+    wait_for("the next second", || (seconds() > put).then_some(()));
     advance(&latest);
     assert_eq!(latest.count("p.bronze.t"), 0);
     let now = latest.query("SELECT CAST(now() AS STRING) AS now")[0]["now"].as_str().unwrap().replace(' ', "T");
@@ -189,8 +191,8 @@ fn two_readers_of_one_stream_never_double_a_row() {
         let first = i64::try_from(shard).unwrap() * 1_000;
         stream.put(shard, 2, ids(first..first + 1_000));
     }
-    for reader in [spawn(&project, &["bronze", "bronze.t"]), spawn(&project, &["bronze", "bronze.t"])] {
-        let ended = Ended::of(reader.wait_with_output().unwrap());
+    for reader in [(); 2].map(|()| start(&project, &["bronze", "bronze.t"])) {
+        let ended = reader.ended();
         assert!(matches!(ended.code, 0 | 75), "{ended:#?}");
         assert!(ended.code == 0 || ended.err.contains("another writer of the same source was faster"), "{ended:#?}");
     }
@@ -209,12 +211,11 @@ fn a_reader_that_is_killed_neither_loses_nor_doubles_a_row() {
     let committed = || project.versions().get("p.bronze.t").copied().unwrap_or(0);
     for crash in 0..5 {
         let before = committed();
-        let mut reader = spawn(&project, &["bronze", "bronze.t"]);
+        let mut reader = start(&project, &["bronze", "bronze.t"]);
         wait_for("a few commits", || {
-            (committed() > before + crash || reader.try_wait().unwrap().is_some()).then_some(())
+            (committed() > before + crash || reader.has_ended_within(Duration::ZERO)).then_some(())
         });
-        reader.kill().unwrap();
-        reader.wait().unwrap();
+        reader.kill_after(Duration::ZERO);
     }
     advance(&project);
     assert_eq!(distinct_and_rows(&project), (2_000, 2_000));
@@ -227,14 +228,13 @@ fn a_stream_takes_what_comes_until_it_is_stopped() {
     let stream = Stream::with(2);
     let project = project(&stream.source("trigger = \"50ms\""));
     stream.put(0, 2, ids(0..10));
-    let mut going = spawn(&project, &["stream", "p"]);
+    let going = start(&project, &["stream", "p"]);
     let first = project.table("p.bronze.t").join("_delta_log/00000000000000000000.json");
     wait_for("the first records to be read", || first.exists().then_some(()));
     stream.put(1, 2, ids(10..20));
     wait_for("the others to be read", || (project.count("p.bronze.t") == 20).then_some(()));
-    let stopped = Command::new("kill").args(["-TERM", &going.id().to_string()]).status().unwrap();
-    assert!(stopped.success());
-    assert_eq!(ended_within(&mut going, Duration::from_secs(60)).and_then(|status| status.code()), Some(0));
+    let ended = going.stop();
+    assert_eq!(ended.code, 0, "{ended:#?}");
     stream.put(0, 2, ids(20..30));
     advance(&project);
     assert_eq!(distinct_and_rows(&project), (30, 30));

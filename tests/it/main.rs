@@ -1,7 +1,8 @@
 //! The tests of the whole program: each drives the real `medallion` and looks at the lake it leaves behind.
 //!
 //! `project` makes a small project in a folder of its own and runs commands in it, `place` says where its lake is, `s3`
-//! is the S3 server of this test binary, `apache` is its Kafka, `scrape` reads metrics, `waiting` waits for conditions.
+//! is the S3 server of this test binary, `apache` is its Kafka, `scrape` reads metrics, `waiting` waits for conditions,
+//! `running` is a command that goes on meanwhile, and `streaming` one that serves its figures.
 //! Every other module holds tests of one subject.
 //! A test that must hold on a local folder and on S3 is one function `check_...` with a test for each place.
 
@@ -14,9 +15,11 @@ mod orders_topic;
 mod place;
 mod project;
 mod registry;
+mod running;
 mod s3;
 mod scrape;
 mod shop;
+mod soak;
 mod streaming;
 mod waiting;
 

@@ -1,16 +1,15 @@
 //! Workflows: order, failures, signals and what the history keeps of them.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::place::Place;
 use crate::project::{Ended, Project};
+use crate::running::Running;
 use crate::shop;
-use crate::waiting::{ended_within, wait_for};
+use crate::waiting::wait_for;
 
 /// Two branches; the landing folder of the second is missing.
 const BRANCHES: &str = r#"{ "name": "branches", "tasks": [
@@ -89,38 +88,27 @@ fn the_history_tells_of_every_run_and_of_the_errors_in_it() {
     assert_eq!(info["medallion"]["run"], "branches-1");
 }
 
-/// Sends a signal to one process.
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-}
-
 /// A run that waits for a server which takes every request and answers none; it waits as long as the server is kept.
-fn waiting_for_a_silent_server() -> (Project, Child, (TcpListener, TcpStream)) {
+fn waiting_for_a_silent_server() -> (Project, Running, (TcpListener, TcpStream)) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     silent.set_nonblocking(true).unwrap();
     let project = shop::project(Place::S3);
     project.land("orders/1.json", shop::orders(1..=3));
     let mut command = project.command(&["run", "shop"]);
     command.env("AWS_ENDPOINT_URL", format!("http://{}", silent.local_addr().unwrap()));
-    let child = command.spawn().unwrap();
+    let running = Running::of(&mut command);
     let (connection, _) = wait_for("the run to ask the server", || silent.accept().ok());
-    (project, child, (silent, connection))
+    (project, running, (silent, connection))
 }
 
 /// Signals a run that waits for a server which never answers: the first asks for an end, the second ends it at once.
 fn stopped_twice_while_waiting(name: &str) -> Ended {
-    let (project, mut child, _server) = waiting_for_a_silent_server();
-    signal(&child, name);
-    let mut told = String::new();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    stderr.read_line(&mut told).unwrap();
+    let (project, running, _server) = waiting_for_a_silent_server();
+    running.signal(name);
+    let told = wait_for("an answer to the signal", || Some(running.told()).filter(|told| !told.is_empty()));
     assert!(told.starts_with("stopping; what is not committed is dropped"), "{told}");
-    signal(&child, name);
-    if ended_within(&mut child, Duration::from_secs(10)).is_none() {
-        child.kill().unwrap();
-    }
-    let ended = Ended::of(child.wait_with_output().unwrap());
+    running.signal(name);
+    let ended = running.kill_after(Duration::from_secs(10));
     project.succeed(&["run", "shop"]);
     assert_eq!(project.count("shop.silver.orders"), 3);
     ended
@@ -140,14 +128,10 @@ fn a_second_request_to_terminate_ends_a_run_at_once_even_while_it_waits_for_a_se
 
 /// Signals a run once while a server which accepts every request never answers.
 fn check_stopped_while_waiting(name: &str, code: i32) {
-    let (project, mut child, _server) = waiting_for_a_silent_server();
-    signal(&child, name);
+    let (project, running, _server) = waiting_for_a_silent_server();
+    running.signal(name);
     // Two seconds, and some for a busy machine.
-    let status = ended_within(&mut child, Duration::from_secs(8));
-    if status.is_none() {
-        child.kill().unwrap();
-    }
-    let ended = Ended::of(child.wait_with_output().unwrap());
+    let ended = running.kill_after(Duration::from_secs(8));
     assert_eq!(ended.code, code, "{ended:#?}");
     assert!(ended.out.contains("CANCELED"), "{ended:#?}");
     project.succeed(&["run", "shop"]);
@@ -169,14 +153,12 @@ fn check_stopped_while_reading(name: &str, code: i32) {
     const ORDERS: i64 = 200_000;
     let project = shop::project(Place::Folder);
     project.land("orders/1.json", shop::orders(1..=ORDERS));
-    let mut child = project.command(&["run", "shop"]).spawn().unwrap();
+    let running = Running::start(&project, &["run", "shop"]);
     wait_for("the run to begin", || project.path(".medallion/history.sqlite").exists().then_some(()));
-    signal(&child, name);
-    let status = ended_within(&mut child, Duration::from_secs(40)).expect("the run must end soon");
-    assert_eq!(status.code(), Some(code));
-    let mut told = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert!(told.contains("stopping; what is not committed is dropped"), "{told}");
+    running.signal(name);
+    let ended = running.ended();
+    assert_eq!(ended.code, code, "{ended:#?}");
+    assert!(ended.err.contains("stopping; what is not committed is dropped"), "{ended:#?}");
     assert!(project.versions().values().all(|versions| *versions == 1), "{:?}", project.versions());
     let listed: Value = serde_json::from_str(&project.succeed(&["runs", "--output", "json"]).out).unwrap();
     assert_eq!(listed[0]["state"], "CANCELED");

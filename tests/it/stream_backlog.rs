@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::broker::Broker;
-use crate::crash::number;
 use crate::orders_topic::{PARTITIONS, TOPIC, project, write_backlog};
 use crate::place::Place;
+use crate::soak::seed;
 use crate::streaming::Streaming;
 
 const MESSAGES: i64 = 60_000;
@@ -16,8 +16,7 @@ const SOON: Duration = Duration::from_secs(15);
 
 #[test]
 fn a_stream_that_drains_a_backlog_stops_when_it_is_told_to() {
-    let seed = number("MEDALLION_SEED", fastrand::u64(..));
-    println!("MEDALLION_SEED={seed}");
+    let seed = seed();
     let mut random = fastrand::Rng::with_seed(seed);
     let broker = Broker::with(&[(TOPIC, PARTITIONS)]);
     let project = project(Place::Folder, &broker.address(), "");

@@ -5,12 +5,12 @@
 use std::time::{Duration, Instant};
 
 use crate::broker::Broker;
-use crate::crash::number;
 use crate::orders_topic::{PARTITIONS, Producer, TABLES, TOPIC, project};
 use crate::place::Place;
-use crate::project::{Ended, Project};
+use crate::project::Project;
+use crate::running::Running;
+use crate::soak::{number, seed};
 use crate::streaming::Streaming;
-use crate::waiting::wait_for;
 
 /// After this many crashes all is counted and a new project begins, so that tables are created under fire too.
 const CRASHES_PER_PROJECT: u64 = 4;
@@ -24,11 +24,10 @@ const MAINTENANCE: &str = "interval = \"250ms\"\nretention = \"60s\"\nlog_retent
 /// Writes the small files of a table together beside the stream, and is killed with it.
 fn optimize_and_kill(project: &Project, table: &str, stream: Streaming, delay: Duration) -> String {
     let has_begun = project.table(table).join(format!("_delta_log/{:020}.json", 0)).exists();
-    let beside = has_begun.then(|| project.command(&["optimize", table]).spawn().unwrap());
+    let beside = has_begun.then(|| Running::start(project, &["optimize", table]));
     let told = stream.kill_after(delay);
-    if let Some(mut beside) = beside {
-        beside.kill().unwrap();
-        let ended = Ended::of(beside.wait_with_output().unwrap());
+    if let Some(beside) = beside {
+        let ended = beside.kill_after(Duration::ZERO);
         assert!([0, -9].contains(&ended.code), "{ended:#?}");
     }
     told
@@ -38,7 +37,7 @@ fn optimize_and_kill(project: &Project, table: &str, stream: Streaming, delay: D
 fn time_to_gold(project: &Project) -> Duration {
     let begun = Instant::now();
     let stream = Streaming::start(project, &["shop"]);
-    wait_for("rows in gold", || (stream.table("shop.gold.spent")["batches"].as_i64()? > 0).then_some(()));
+    stream.wait_for_figure("shop.gold.spent", "batches", 1);
     let duration = begun.elapsed();
     stream.kill_after(Duration::ZERO);
     duration
@@ -73,9 +72,7 @@ fn check_project(place: Place, crashes: u64, random: &mut fastrand::Rng) -> i64 
 }
 
 fn check_each_message_once(place: Place) {
-    let seed = number("MEDALLION_SEED", fastrand::u64(..));
-    println!("MEDALLION_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = fastrand::Rng::with_seed(seed());
     let mut left = number("MEDALLION_CRASHES", CRASHES_PER_PROJECT);
     while left > 0 {
         let crashes = left.min(CRASHES_PER_PROJECT);

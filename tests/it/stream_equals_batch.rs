@@ -4,10 +4,10 @@
 //! table, are tried beside the stages themselves, in the tests of the crate `cli`.
 
 use crate::broker::Broker;
-use crate::crash::number;
 use crate::orders_topic::{PARTITIONS, Producer, TABLES, TOPIC, project};
 use crate::place::Place;
 use crate::project::Project;
+use crate::soak::seed;
 use crate::streaming::Streaming;
 
 /// How many batches of a stream at least are held against the one batch of a run.
@@ -30,8 +30,7 @@ fn tables(project: &Project) -> Vec<(String, Vec<String>)> {
 
 #[test]
 fn a_stream_ends_with_the_tables_that_one_run_gives() {
-    let seed = number("MEDALLION_SEED", fastrand::u64(..));
-    println!("MEDALLION_SEED={seed}");
+    let seed = seed();
     let broker = Broker::with(&[(TOPIC, PARTITIONS)]);
     let streamed = project(Place::Folder, &broker.address(), "");
     let producer = Producer::start(&broker.address(), seed);

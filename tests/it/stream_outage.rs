@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::broker::Broker;
-use crate::crash::number;
 use crate::gateway::{Fault, Gateway};
 use crate::orders_topic::{PARTITIONS, Producer, TABLES, TOPIC, project};
 use crate::place::Place;
 use crate::project::Project;
+use crate::soak::{number, seed};
 use crate::streaming::Streaming;
 use crate::waiting::wait_for;
 
@@ -34,8 +34,7 @@ fn wait_until_all_are_well(stream: &Streaming) {
 
 /// Lets the lake fail until `is_enough`, while messages come.
 fn check_outage(fault: Fault, is_enough: impl Fn(&Streaming, &Gateway) -> bool) {
-    let seed = number("MEDALLION_SEED", fastrand::u64(..));
-    println!("MEDALLION_SEED={seed}");
+    let seed = seed();
     let least = Duration::from_secs(number("MEDALLION_OUTAGE", 0));
     let (broker, gateway) = (Broker::with(&[(TOPIC, PARTITIONS)]), Gateway::new());
     let project = behind(&gateway, project(Place::S3, &broker.address(), "interval = \"1s\""));
@@ -76,8 +75,7 @@ fn a_commit_whose_answer_is_lost_is_made_once() {
 
 /// Tells a stream to stop while its lake fails; another one goes on once the lake is back.
 fn check_stop(fault: Fault) {
-    let seed = number("MEDALLION_SEED", fastrand::u64(..));
-    println!("MEDALLION_SEED={seed}");
+    let seed = seed();
     let (broker, gateway) = (Broker::with(&[(TOPIC, PARTITIONS)]), Gateway::new());
     let project = behind(&gateway, project(Place::S3, &broker.address(), "interval = \"1s\""));
     let producer = Producer::start(&broker.address(), seed);

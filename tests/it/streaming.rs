@@ -1,43 +1,30 @@
-//! `medallion stream` as a process: watched from outside, told to stop, or killed.
+//! `medallion stream`, watched from outside by the figures that it serves.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr, Command};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::project::{Ended, Project};
-use crate::waiting::{ended_within, wait_for};
+use crate::running::Running;
+use crate::waiting::wait_for;
 
 /// A stream that runs; it is killed when a test fails.
 pub struct Streaming {
-    child: Child,
-    told: Arc<Mutex<String>>,
-    listener: Option<JoinHandle<()>>,
+    pub running: Running,
 }
 
 impl Streaming {
     /// Starts it and waits for nothing.
     pub fn start(project: &Project, arguments: &[&str]) -> Streaming {
-        let mut all = vec!["stream"];
-        all.extend(arguments);
-        all.extend(["--listen", "127.0.0.1:0"]);
-        let mut child = project.command(&all).spawn().unwrap();
-        let told = Arc::<Mutex<String>>::default();
-        let stderr = child.stderr.take().unwrap();
-        let listener = std::thread::spawn({
-            let told = told.clone();
-            || listen(stderr, told)
-        });
-        Streaming { child, told, listener: Some(listener) }
+        let all = [&["stream"], arguments, &["--listen", "127.0.0.1:0"]].concat();
+        Streaming { running: Running::start(project, &all) }
     }
 
     /// What it has said on stderr so far.
     pub fn told(&self) -> String {
-        self.told.lock().unwrap().clone()
+        self.running.told()
     }
 
     /// Where it serves its figures, once it does.
@@ -75,6 +62,17 @@ impl Streaming {
         wait_for(&format!("{name} of {table} to be {least}"), || (self.figure(table, name) >= least).then_some(()));
     }
 
+    /// Waits until it has written that many rows into a table.
+    pub fn wait_for_rows(&self, table: &str, rows: i64) {
+        wait_for(&format!("{rows} rows in {table}"), || {
+            (self.table(table)["progress"]["rows_written"].as_i64()? >= rows).then_some(())
+        });
+    }
+
+    pub fn wait_for_state(&self, table: &str, state: &str) {
+        wait_for(&format!("{table} to be {state}"), || (self.table(table)["state"] == state).then_some(()));
+    }
+
     /// Bytes of the process that are in RAM.
     pub fn resident_bytes(&self) -> f64 {
         let metrics = self.get("/metrics").1;
@@ -82,48 +80,15 @@ impl Streaming {
         line.unwrap().parse().unwrap()
     }
 
-    /// Kills it `delay` from now. It must not have ended by then.
-    pub fn kill_after(mut self, delay: Duration) -> String {
-        let ended = ended_within(&mut self.child, delay);
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.listen_to_the_end();
-        let told = self.told();
-        assert!(ended.is_none(), "it ended by itself with {ended:?}: {told}");
-        told
+    /// Kills it `delay` from now, and returns what it had said. It must not have ended by then.
+    pub fn kill_after(self, delay: Duration) -> String {
+        let ended = self.running.kill_after(delay);
+        assert_eq!(ended.code, -9, "it ended by itself: {ended:#?}");
+        ended.err
     }
 
     /// Asks it to end as a supervisor does, and waits until it has.
-    pub fn stop(mut self) -> Ended {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        let status = ended_within(&mut self.child, Duration::from_secs(40));
-        let status = status.unwrap_or_else(|| panic!("it does not stop: {}", self.told()));
-        let mut out = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        self.listen_to_the_end();
-        Ended { code: status.code().unwrap(), out, err: self.told() }
-    }
-
-    fn listen_to_the_end(&mut self) {
-        self.listener.take().unwrap().join().unwrap();
-    }
-}
-
-impl Drop for Streaming {
-    fn drop(&mut self) {
-        // One that has ended by itself needs no killing.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Takes in what is said, so that the pipe never fills up.
-fn listen(stderr: ChildStderr, told: Arc<Mutex<String>>) {
-    let mut lines = BufReader::new(stderr);
-    let mut line = String::new();
-    while lines.read_line(&mut line).is_ok_and(|length| length > 0) {
-        told.lock().unwrap().push_str(&line);
-        line.clear();
+    pub fn stop(self) -> Ended {
+        self.running.stop()
     }
 }
