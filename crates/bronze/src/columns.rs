@@ -9,18 +9,8 @@ use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use frame::types::timestamp;
+use stage::columns::{BATCH, INGESTED_AT, POSITION, RESCUED_DATA, SOURCE};
 use stage::{Error, Result};
-
-/// The file or partition a row came from.
-pub const SOURCE: &str = "_source";
-/// The line, ordinal or offset of a row in its source.
-pub const POSITION: &str = "_position";
-/// When the row was ingested.
-pub const INGESTED_AT: &str = "_ingested_at";
-/// The batch the row came with.
-pub const BATCH: &str = "_batch";
-/// What did not fit the schema, as a JSON object.
-pub const RESCUED: &str = "_rescued_data";
 
 /// The system columns, in the order in which they stand after the data.
 pub fn system_fields() -> Vec<FieldRef> {
@@ -30,13 +20,13 @@ pub fn system_fields() -> Vec<FieldRef> {
         field(POSITION, DataType::Int64),
         field(INGESTED_AT, timestamp()),
         field(BATCH, DataType::Int64),
-        field(RESCUED, DataType::Utf8View),
+        field(RESCUED_DATA, DataType::Utf8View),
     ]
 }
 
 /// Whether a column is one that bronze adds.
 pub fn is_system(name: &str) -> bool {
-    [SOURCE, POSITION, INGESTED_AT, BATCH, RESCUED].contains(&name)
+    stage::columns::ALL.contains(&name)
 }
 
 /// What is added to the rows of one batch.
@@ -78,7 +68,7 @@ impl Columns {
         let ingested = TimestampMicrosecondArray::from_value(self.now.timestamp_micros(), rows).with_timezone("UTC");
         arrays.push(Arc::new(ingested));
         arrays.push(Arc::new(Int64Array::from_value(self.batch, rows)));
-        arrays.push(column(RESCUED)?);
+        arrays.push(column(RESCUED_DATA)?);
         let data_fields: Vec<FieldRef> = data.iter().map(|index| schema.fields()[*index].clone()).collect();
         RecordBatch::try_new(self.table_schema(&Schema::new(data_fields)), arrays)
             .map_err(|error| Error::bug("could not add the system columns").with_source(error))
@@ -122,7 +112,7 @@ mod tests {
         let decoded = RecordBatch::try_from_iter_with_nullable([
             ("a", Arc::new(Int64Array::from(vec![7, 8])) as ArrayRef, true),
             (POSITION, Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef, true),
-            (RESCUED, new_null_array(&DataType::Utf8View, 2), true),
+            (RESCUED_DATA, new_null_array(&DataType::Utf8View, 2), true),
         ])
         .unwrap();
         let path_fields = vec![Arc::new(Field::new("year", data_type, true))];
@@ -133,7 +123,7 @@ mod tests {
     fn rows_get_the_columns_of_their_path_and_origin() {
         let rows = completed(DataType::Int32, &[("year".to_owned(), "2024".to_owned())]).unwrap();
         let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
-        assert_eq!(names, ["a", "year", SOURCE, POSITION, INGESTED_AT, BATCH, RESCUED]);
+        assert_eq!(names, ["a", "year", SOURCE, POSITION, INGESTED_AT, BATCH, RESCUED_DATA]);
         assert_eq!(rows.column(1).as_primitive::<Int32Type>().value(1), 2024);
         assert_eq!(rows.column(2).as_string_view().value(1), "year=2024/f.json");
     }

@@ -13,12 +13,13 @@ use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use chrono::{DateTime, Utc};
+use stage::columns::{BATCH, POSITION, SOURCE};
 use stage::{Error, Result};
 
 use crate::Violation;
 
 /// The columns of a row that say where it came from; they stand in columns of their own here, and not in the JSON.
-const ORIGIN: [&str; 3] = ["_source", "_position", "_batch"];
+const ORIGIN: [&str; 3] = [SOURCE, POSITION, BATCH];
 
 /// What is the same for all rows that are put aside together.
 #[derive(Debug, Clone)]
@@ -66,7 +67,7 @@ pub fn rows(batch: &RecordBatch, violations: &[Violation], origin: &Origin) -> R
     let indices: UInt64Array = violations.iter().map(|violation| violation.row as u64).collect();
     let failed = take_record_batch(batch, &indices).map_err(unwritable)?;
     let json = as_json(&failed)?;
-    let source = match failed.column_by_name("_source") {
+    let source = match failed.column_by_name(SOURCE) {
         Some(source) => cast(source, &DataType::Utf8View).map_err(unwritable)?,
         None => Arc::new(StringViewArray::from(vec![None::<&str>; failed.num_rows()])),
     };
@@ -77,7 +78,7 @@ pub fn rows(batch: &RecordBatch, violations: &[Violation], origin: &Origin) -> R
         }
     };
     let reasons = violations.iter().map(|violation| violation.rules.iter().map(String::as_str));
-    assemble(json, reasons, source, number("_position", None)?, number("_batch", origin.batch)?, origin)
+    assemble(json, reasons, source, number(POSITION, None)?, number(BATCH, origin.batch)?, origin)
 }
 
 /// Text that did not become rows, in the schema of quarantine tables. The reason is `parse: ` and why.

@@ -5,6 +5,7 @@
 //! of files, Delta or frames. This crate does no IO and has no heavy dependency.
 
 mod checkpoint;
+pub mod columns;
 mod context;
 mod error;
 mod gauge;

@@ -45,11 +45,8 @@ use crate::spec::{CsvSpec, EvolutionSpec, Format};
 
 pub use compressed::decompressed;
 pub use evolving::EvolvingSchema;
-
-/// The column that holds where a row stood in its file.
-pub const POSITION: &str = "_position";
-/// The column that holds what did not fit the schema.
-pub const RESCUED_DATA: &str = "_rescued_data";
+/// The columns that decoded rows end with.
+pub use stage::columns::{POSITION, RESCUED_DATA};
 
 /// The size of a piece. Large enough to make threads worthwhile, small enough to bound memory.
 const PIECE: usize = 4 << 20;

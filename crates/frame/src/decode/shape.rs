@@ -8,7 +8,7 @@ use crate::decode::values;
 use crate::types;
 
 /// Names that belong to the columns bronze adds. A field of the data that has one is rescued, never a column.
-pub(crate) const RESERVED: [&str; 5] = ["_source", "_position", "_ingested_at", "_batch", "_rescued_data"];
+pub(crate) use stage::columns::ALL as RESERVED;
 
 /// Values nested deeper than this become strings of JSON.
 const MAX_DEPTH: usize = 16;

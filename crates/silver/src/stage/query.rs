@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ::stage::columns::{POSITION, SOURCE};
 use ::stage::{Error, Result, TableName};
 use arrow::datatypes::SchemaRef;
 use frame::clean::Cleaner;
@@ -13,7 +14,7 @@ use crate::clean_step::{CleanStep, Seen};
 use crate::watermark::Lateness;
 
 /// Columns that tell where a row came from; they are carried to the gate even if the SQL does not select them.
-const ORIGIN: [&str; 2] = ["_source", "_position"];
+const ORIGIN: [&str; 2] = [SOURCE, POSITION];
 
 type Tables = BTreeMap<TableName, Arc<dyn TableProvider>>;
 

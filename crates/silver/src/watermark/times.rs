@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use ::stage::columns::{BATCH, INGESTED_AT, POSITION, SOURCE};
 use ::stage::{Error, Result};
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, StringViewArray};
 use arrow::compute::{cast, partition};
@@ -12,10 +13,6 @@ use arrow::error::ArrowError;
 use frame::clean::Cleaner;
 use sql::{RowFunction, RowStep};
 
-const SOURCE: &str = "_source";
-const BATCH: &str = "_batch";
-const POSITION: &str = "_position";
-const INGESTED_AT: &str = "_ingested_at";
 /// The time in the output of the step, which has no other columns than these five.
 const TIME: &str = "_time";
 
