@@ -1,7 +1,7 @@
 //! Realistic test data, the same for the same seed.
 //!
 //! [`experiments`] makes feature-flag events and conversions, [`behavior`] a shop with customers, products and events,
-//! and [`LiveEvents`] the events of that shop one after the other as they happen, for which a [`Bucket`] keeps the pace.
+//! and [`LiveEvents`] the events of that shop one after the other as they happen, for which a [`TokenBucket`] keeps the pace.
 //! Every row is a function of seed and row number, so the data is the same on every machine, whatever is asked beside
 //! it; files are streamed, so memory does not grow with the rows. Shares of bad, repeated and late rows are adjustable,
 //! and the [`Summary`] says exactly how many there were, so that a test can account for every row.
@@ -30,7 +30,7 @@ pub use behavior::{BehaviorOptions, behavior};
 pub use disorder::Disorder;
 pub use experiments::{ExperimentsOptions, experiments};
 pub use live::{LiveEvent, LiveEvents, LiveOptions};
-pub use pace::Bucket;
+pub use pace::TokenBucket;
 
 use disorder::Fate;
 use output::Written;

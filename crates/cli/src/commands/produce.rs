@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ::stage::{Error, Result};
 use bronze::kafka::{Producer, StandIn};
 use chrono::Utc;
-use generate::{Bucket, LiveEvents, LiveOptions, Summary};
+use generate::{LiveEvents, LiveOptions, Summary, TokenBucket};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +105,7 @@ impl Production {
     /// Sends what is due until the end, and returns how long that took.
     fn send(&self, events: &mut LiveEvents, producer: &Producer) -> Result<Duration> {
         let begun = Instant::now();
-        let mut bucket = Bucket::new(self.rate);
+        let mut bucket = TokenBucket::new(self.rate);
         let mut next_note = NOTE;
         while !self.stop.is_cancelled() && events.summary().rows < self.rows {
             let passed = begun.elapsed().min(self.duration);

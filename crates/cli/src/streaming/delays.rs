@@ -23,7 +23,7 @@ pub(crate) struct Delays {
 
 /// Delays in seconds that half and nearly all commits did not exceed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Typical {
+pub(crate) struct Percentiles {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
 }
@@ -40,25 +40,26 @@ impl Delays {
     }
 
     /// The delays of the table that events reach last; `None` when nothing was committed in the last minute.
-    pub(crate) fn end_to_end(&self) -> Option<Typical> {
+    pub(crate) fn end_to_end(&self) -> Option<Percentiles> {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         for commits in tables.values_mut() {
             while commits.front().is_some_and(|(at, _)| at.elapsed() > WINDOW) {
                 commits.pop_front();
             }
         }
-        let typical = tables.values().filter_map(|commits| Typical::of(commits.iter().map(|(_, delay)| *delay)));
-        typical.max_by(|one, other| one.p50.total_cmp(&other.p50))
+        let percentiles =
+            tables.values().filter_map(|commits| Percentiles::of(commits.iter().map(|(_, delay)| *delay)));
+        percentiles.max_by(|one, other| one.p50.total_cmp(&other.p50))
     }
 }
 
-impl Typical {
+impl Percentiles {
     /// By the nearest rank, so each is a delay that was measured.
-    fn of(delays: impl Iterator<Item = f64>) -> Option<Typical> {
+    fn of(delays: impl Iterator<Item = f64>) -> Option<Percentiles> {
         let mut sorted: Vec<f64> = delays.collect();
         sorted.sort_by(f64::total_cmp);
         let ranked = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied();
-        Some(Typical { p50: ranked(50)?, p99: ranked(99)? })
+        Some(Percentiles { p50: ranked(50)?, p99: ranked(99)? })
     }
 }
 
@@ -74,9 +75,9 @@ mod tests {
 
     #[test]
     fn percentiles_are_delays_that_were_measured() {
-        assert_eq!(Typical::of([].into_iter()), None);
-        assert_eq!(Typical::of([0.7].into_iter()), Some(Typical { p50: 0.7, p99: 0.7 }));
-        assert_eq!(Typical::of((1..=200).rev().map(f64::from)), Some(Typical { p50: 100.0, p99: 198.0 }));
+        assert_eq!(Percentiles::of([].into_iter()), None);
+        assert_eq!(Percentiles::of([0.7].into_iter()), Some(Percentiles { p50: 0.7, p99: 0.7 }));
+        assert_eq!(Percentiles::of((1..=200).rev().map(f64::from)), Some(Percentiles { p50: 100.0, p99: 198.0 }));
     }
 
     #[tokio::test(start_paused = true)]
@@ -87,9 +88,9 @@ mod tests {
         delays.note(&table("slow"), 9.0);
         tokio::time::advance(Duration::from_secs(59)).await;
         delays.note(&table("slow"), 0.4);
-        assert_eq!(delays.end_to_end(), Some(Typical { p50: 0.4, p99: 9.0 }));
+        assert_eq!(delays.end_to_end(), Some(Percentiles { p50: 0.4, p99: 9.0 }));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(delays.end_to_end(), Some(Typical { p50: 0.4, p99: 0.4 }));
+        assert_eq!(delays.end_to_end(), Some(Percentiles { p50: 0.4, p99: 0.4 }));
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(delays.end_to_end(), None);
     }

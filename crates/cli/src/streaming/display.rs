@@ -10,7 +10,7 @@ use stage::{Kind, Progress, TableName};
 use tokio::time::{MissedTickBehavior, interval};
 use workflow::stream::{StreamEvent, StreamStatus, TableStatus};
 
-use super::delays::{Delays, Typical};
+use super::delays::{Delays, Percentiles};
 use super::figures::{Pace, headline, seconds, told};
 use crate::args::LogFormat;
 use crate::output;
@@ -136,7 +136,7 @@ impl Lines {
         Lines { head, tables: (0..tables.min(MOST_LINES)).map(|_| line("  {wide_msg}")).collect() }
     }
 
-    fn draw(&self, tables: &[TableStatus], pace: &Pace, delay: Option<Typical>) {
+    fn draw(&self, tables: &[TableStatus], pace: &Pace, delay: Option<Percentiles>) {
         let now = Utc::now();
         self.head.set_message(headline(tables, pace, delay));
         self.head.tick();
@@ -147,7 +147,7 @@ impl Lines {
 }
 
 /// The whole stream in one line: the headline, and the version of each table that has one.
-fn plain(tables: &[TableStatus], pace: &Pace, delay: Option<Typical>) -> String {
+fn plain(tables: &[TableStatus], pace: &Pace, delay: Option<Percentiles>) -> String {
     let version =
         |table: &TableStatus| table.last_commit.map(|commit| format!("{} at {}", table.table, commit.version));
     let versions: Vec<String> = tables.iter().filter_map(version).collect();
@@ -158,7 +158,7 @@ fn plain(tables: &[TableStatus], pace: &Pace, delay: Option<Typical>) -> String 
 }
 
 /// The same as a log event.
-fn log_status(tables: &[TableStatus], pace: &Pace, delay: Option<Typical>) {
+fn log_status(tables: &[TableStatus], pace: &Pace, delay: Option<Percentiles>) {
     tracing::info!(
         batches = tables.iter().map(|table| table.batches).sum::<u64>(),
         lag = tables.iter().filter_map(TableStatus::total_lag).sum::<u64>(),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use workflow::stream::{TableState, TableStatus};
 
-use super::delays::Typical;
+use super::delays::Percentiles;
 use crate::output::{counted, thousands};
 
 /// How far back the pace looks: over several batches, so that it does not jump with each of them.
@@ -44,12 +44,12 @@ impl Pace {
 }
 
 /// The stream as a whole: rows a second, lag, delay from end to end, and how many tables are in which state.
-pub(crate) fn headline(tables: &[TableStatus], pace: &Pace, delay: Option<Typical>) -> String {
+pub(crate) fn headline(tables: &[TableStatus], pace: &Pace, delay: Option<Percentiles>) -> String {
     let mut parts = vec![format!("{} rows/s", thousands(pace.per_second()))];
     if let Some(lag) = tables.iter().filter_map(TableStatus::total_lag).reduce(|sum, lag| sum + lag) {
         parts.push(format!("lag {}", thousands(lag)));
     }
-    if let Some(Typical { p50, p99 }) = delay {
+    if let Some(Percentiles { p50, p99 }) = delay {
         parts.push(format!("delay {} (p50) {} (p99)", seconds(p50), seconds(p99)));
     }
     for state in TableState::ALL {
