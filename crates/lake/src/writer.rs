@@ -4,6 +4,7 @@
 //! fails stay behind as orphans, which vacuum removes.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -11,6 +12,8 @@ use delta_kernel::table_properties::DataSkippingNumIndexedCols;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
 use deltalake::logstore::LogStoreRef;
+use object_store::ObjectStore;
+use object_store::prefix::PrefixStore;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use stage::{Result, TableName};
@@ -30,17 +33,25 @@ pub struct Staging {
     table: String,
     log_store: LogStoreRef,
     file_size: u64,
+    /// The folder below the table that files lie in, when it is not the table's own.
+    folder: Option<&'static str>,
 }
 
 impl Staging {
     pub(crate) fn new(table: &TableName, log_store: LogStoreRef) -> Staging {
-        Staging { table: table.to_string(), log_store, file_size: TARGET_FILE_SIZE }
+        Staging { table: table.to_string(), log_store, file_size: TARGET_FILE_SIZE, folder: None }
     }
 
     /// The same place, where files are closed after that many bytes.
     #[must_use]
     pub fn with_file_size(self, bytes: u64) -> Staging {
         Staging { file_size: bytes, ..self }
+    }
+
+    /// A folder below the table, for files that are not its rows.
+    #[must_use]
+    pub fn below(self, folder: &'static str) -> Staging {
+        Staging { folder: Some(folder), ..self }
     }
 
     /// A writer of files with the given columns.
@@ -64,6 +75,7 @@ impl Staging {
 pub struct Writer {
     table: String,
     inner: DeltaWriter,
+    folder: Option<&'static str>,
     schema: SchemaRef,
     rows: u64,
 }
@@ -84,8 +96,13 @@ impl Writer {
             DataSkippingNumIndexedCols::NumColumns(INDEXED_COLUMNS),
             None,
         );
-        let inner = DeltaWriter::new(staging.log_store.object_store(None), config);
-        Writer { table: staging.table.clone(), inner, schema, rows: 0 }
+        let store = staging.log_store.object_store(None);
+        let store: Arc<dyn ObjectStore> = match staging.folder {
+            Some(folder) => Arc::new(PrefixStore::new(store, folder)),
+            None => store,
+        };
+        let inner = DeltaWriter::new(store, config);
+        Writer { table: staging.table.clone(), inner, folder: staging.folder, schema, rows: 0 }
     }
 
     /// The columns every batch must have.
@@ -126,6 +143,9 @@ impl Writer {
         // An empty text in a partition column means null; said so outright, no reader takes it for a text when it prunes.
         for value in files.iter_mut().flat_map(|file| file.partition_values.values_mut()) {
             value.take_if(|text| text.is_empty());
+        }
+        for file in files.iter_mut() {
+            file.path = self.folder.map_or_else(|| file.path.clone(), |folder| format!("{folder}/{}", file.path));
         }
         Ok(files)
     }

@@ -4,6 +4,10 @@
 
 use std::cmp::Ordering;
 
+use ::stage::{Error, Result};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
 use lake::Add;
 use serde_json::Value;
 
@@ -16,6 +20,86 @@ pub(crate) fn overlapping(existing: Vec<Add>, staged: &[Add], keys: &[String]) -
     let wanted: Vec<Bounds> = keys.iter().map(|key| Bounds::of_all(staged, key)).collect();
     let may_share = |add: &Add| keys.iter().zip(&wanted).all(|(key, bounds)| Bounds::of(add, key).meets(bounds));
     existing.into_iter().filter(may_share).collect()
+}
+
+/// The values of a key column in a batch, each as the bounds of files tell values.
+#[derive(Debug, Default)]
+pub(crate) struct KeyValues {
+    column: String,
+    numbers: Vec<i64>,
+    /// Texts as far as they are compared.
+    texts: Vec<String>,
+    has_null: bool,
+    /// Partitions write times in another way than bounds.
+    are_times: bool,
+    /// Values of this type cannot be compared with bounds.
+    is_unknown: bool,
+}
+
+impl KeyValues {
+    /// The values of a column in these batches.
+    ///
+    /// # Errors
+    /// [`::stage::Kind::Bug`] when a batch lacks the column.
+    pub(crate) fn of(batches: &[&RecordBatch], column: &str) -> Result<KeyValues> {
+        let mut values = KeyValues { column: column.to_owned(), ..KeyValues::default() };
+        for rows in batches {
+            let found =
+                rows.column_by_name(column).ok_or_else(|| Error::bug(format!("rows lack the key `{column}`")))?;
+            values.add(found)?;
+        }
+        values.numbers.sort_unstable();
+        values.numbers.dedup();
+        values.texts.sort_unstable();
+        values.texts.dedup();
+        Ok(values)
+    }
+
+    fn add(&mut self, column: &ArrayRef) -> Result<()> {
+        self.has_null |= column.null_count() > 0;
+        self.are_times |= matches!(column.data_type(), DataType::Timestamp(..));
+        let failed = |error| Error::bug("could not read the keys of a batch").with_source(error);
+        match column.data_type() {
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+                let numbers = cast(column, &DataType::Int64).map_err(failed)?;
+                self.numbers.extend(numbers.as_primitive::<Int64Type>().iter().flatten());
+            }
+            DataType::Utf8View | DataType::Date32 | DataType::Timestamp(..) => {
+                let texts = cast(column, &DataType::Utf8).map_err(failed)?;
+                self.texts.extend(texts.as_string::<i32>().iter().flatten().map(|text| cut(text).to_owned()));
+            }
+            _ => self.is_unknown = true,
+        }
+        Ok(())
+    }
+
+    /// Whether the file may hold one of the values. Only its bounds are looked at.
+    pub(crate) fn may_be_in(&self, file: &Add) -> bool {
+        let is_partition = file.partition_values.contains_key(&self.column);
+        let bounds = Bounds::of(file, &self.column);
+        match (&bounds.least, &bounds.greatest) {
+            _ if self.is_unknown || (is_partition && self.are_times) => true,
+            // Rows without a value lie in a partition of their own.
+            (None, None) if is_partition => self.has_null,
+            (Some(Value::Number(least)), Some(Value::Number(greatest))) => match (least.as_i64(), greatest.as_i64()) {
+                (Some(least), Some(greatest)) if self.texts.is_empty() => has_between(&self.numbers, &least, &greatest),
+                _ => true,
+            },
+            (Some(Value::String(least)), Some(Value::String(greatest))) if self.numbers.is_empty() => {
+                has_between(&self.texts, &cut(least).to_owned(), &cut(greatest).to_owned())
+            }
+            (Some(Value::String(least)), Some(_)) if is_partition => match least.parse::<i64>() {
+                Ok(number) => has_between(&self.numbers, &number, &number),
+                Err(_) => true,
+            },
+            _ => true,
+        }
+    }
+}
+
+/// Whether one of the sorted values lies between two others, both included.
+fn has_between<T: Ord>(values: &[T], least: &T, greatest: &T) -> bool {
+    values.get(values.partition_point(|value| value < least)).is_some_and(|value| value <= greatest)
 }
 
 /// What is known of a column: its least and greatest value, each `None` when unknown.

@@ -21,12 +21,14 @@ use super::readers::staged_quarantine;
 use crate::classify_store;
 use crate::ledger::MANIFEST_FOLDER;
 use crate::open::Lake;
+use crate::record::REMEMBERED_FOLDER;
 use crate::table::Table;
 
 /// Files that are deleted at the same time.
 const CONCURRENCY: usize = 10;
 const LOG_FOLDER: &str = "_delta_log";
-const CHANGE_FOLDER: &str = "_change_data";
+/// Folders whose names begin with `_` and whose files are rows all the same.
+const FOLDERS_OF_ROWS: [&str; 2] = ["_change_data", REMEMBERED_FOLDER];
 
 /// What vacuum may delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +166,7 @@ fn sort_of(path: &Path) -> Sort {
     if first == MANIFEST_FOLDER {
         return if text == DIARY { Sort::Other } else { Sort::Manifest };
     }
-    let is_hidden = first.starts_with(['_', '.']) && !first.contains('=') && first != CHANGE_FOLDER;
+    let is_hidden = first.starts_with(['_', '.']) && !first.contains('=') && !FOLDERS_OF_ROWS.contains(&first);
     if is_hidden || first == LOG_FOLDER || !text.ends_with(".parquet") {
         return Sort::Other;
     }
