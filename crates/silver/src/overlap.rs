@@ -165,7 +165,10 @@ fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use arrow::array::{Float64Array, Int64Array, StringViewArray};
     use serde_json::json;
 
     fn file(least: Value, greatest: Value, nulls: u64) -> Add {
@@ -188,6 +191,39 @@ mod tests {
         assert!(meets(file(json!(1), json!(5), 1), file(json!(6), json!(9), 1)), "nulls are equal to nulls");
         assert!(meets(file(json!(null), json!(null), 0), file(json!(6), json!(9), 0)), "no bounds, no proof");
         assert!(meets(file(json!("a"), json!("b"), 0), file(json!(6), json!(9), 0)), "types differ");
+    }
+
+    fn values(column: ArrayRef) -> KeyValues {
+        let rows = RecordBatch::try_from_iter([("k", column)]).unwrap();
+        KeyValues::of(&[&rows], "k").unwrap()
+    }
+
+    #[test]
+    fn a_file_between_the_keys_of_a_batch_is_left_out() {
+        let numbers = values(Arc::new(Int64Array::from(vec![Some(50), Some(1), None])));
+        assert!(!numbers.may_be_in(&file(json!(2), json!(49), 0)));
+        assert!(numbers.may_be_in(&file(json!(2), json!(50), 0)));
+        assert!(numbers.may_be_in(&file(json!(2), json!(49), 1)), "nulls are equal to nulls");
+        assert!(numbers.may_be_in(&file(json!("2"), json!("3"), 0)), "types differ");
+        assert!(numbers.may_be_in(&file(json!(null), json!(null), 0)), "no bounds, no proof");
+        let texts = values(Arc::new(StringViewArray::from(vec!["b", "y"])));
+        assert!(!texts.may_be_in(&file(json!("c"), json!("x"), 0)));
+        assert!(texts.may_be_in(&file(json!("c"), json!("yy"), 0)));
+        let amounts = values(Arc::new(Float64Array::from(vec![1.5])));
+        assert!(amounts.may_be_in(&file(json!(2), json!(49), 0)), "such values are not compared");
+    }
+
+    #[test]
+    fn a_partition_holds_only_its_own_value() {
+        let partition = |value: Option<&str>| {
+            let mut file = file(json!(1), json!(2), 0);
+            file.partition_values.insert("k".to_owned(), value.map(str::to_owned));
+            file
+        };
+        let numbers = values(Arc::new(Int64Array::from(vec![Some(5), Some(9)])));
+        assert!(numbers.may_be_in(&partition(Some("5"))) && !numbers.may_be_in(&partition(Some("7"))));
+        assert!(!numbers.may_be_in(&partition(None)));
+        assert!(values(Arc::new(Int64Array::from(vec![None]))).may_be_in(&partition(None)));
     }
 
     #[test]
