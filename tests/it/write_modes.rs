@@ -237,6 +237,24 @@ fn a_full_refresh_rebuilds_a_table_from_all_of_its_upstream() {
     assert_eq!(project.lines("SELECT amount FROM shop.silver.orders WHERE id = 1"), "{\"amount\":2.5}\n");
 }
 
+#[test]
+fn rows_are_not_mixed_with_versions() {
+    let project = merged(Place::Folder);
+    advance(&project, "1.csv", "1,Ada,1,false\n");
+    project.write(
+        "pipelines/p/silver/customers.toml",
+        "from = \"bronze.customers\"\nwrite.scd2 = { keys = [\"id\"], sequence_by = \"version\", track = [\"name\"] }\n",
+    );
+    project.land("customers/2.csv", "id,name,version,gone\n1,Ada L.,2,false\n");
+    project.succeed(&["bronze", "bronze.customers"]);
+    project.fail(&["silver", "silver.customers"], 1, "run with --full-refresh");
+    project.succeed(&["silver", "silver.customers", "--full-refresh"]);
+    assert_eq!(
+        project.lines("SELECT name, _valid_from, _valid_to FROM p.silver.customers ORDER BY _valid_from"),
+        "{\"name\":\"Ada\",\"_valid_from\":1,\"_valid_to\":2}\n{\"name\":\"Ada L.\",\"_valid_from\":2}\n"
+    );
+}
+
 const EVENTS: u64 = 200_000;
 /// Keys that events are of: each has twenty.
 const KEYS: u64 = EVENTS / 20;

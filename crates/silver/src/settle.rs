@@ -8,8 +8,8 @@ use sql::Engine;
 
 use crate::keys::BatchKeys;
 use crate::known_keys::KnownKeys;
-use crate::merge::Merge;
 use crate::merge::rules::Rules;
+use crate::merge::{HISTORY_COLUMNS, Merge};
 use crate::spec::{SilverSpec, WriteSpec};
 use crate::unique::Unique;
 
@@ -81,7 +81,9 @@ impl Settling<'_> {
             Some(known) => lake::union(&known, &self.schema)?,
             None => self.schema.clone(),
         };
+        let brings_versions = HISTORY_COLUMNS.iter().all(|name| self.schema.field_with_name(name).is_ok());
         let merge = Merge {
+            brings_versions,
             engine: self.engine,
             table: self.table,
             schema,

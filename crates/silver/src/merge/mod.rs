@@ -34,7 +34,8 @@ use sql::Engine;
 use self::horizon::Horizon;
 use self::incoming::{Incoming, KeyRange, Loaded, Staging};
 use self::job::{Job, Snapshot};
-use self::layout::Layout;
+pub(crate) use self::layout::HISTORY_COLUMNS;
+use self::layout::{Layout, Mode};
 use self::memory::Memoirs;
 use self::rewrite::{Pass, Passed};
 use self::rules::{Conditions, Rules};
@@ -53,6 +54,8 @@ pub(crate) struct Merge<'a> {
     /// The columns of the table together with those of the batch.
     pub(crate) schema: SchemaRef,
     pub(crate) partition_by: &'a [String],
+    /// Whether the batch itself has the columns of versions, as one that is read from a history.
+    pub(crate) brings_versions: bool,
     pub(crate) rules: &'a Rules,
     pub(crate) memory_bytes: usize,
     pub(crate) context: &'a Context,
@@ -130,7 +133,21 @@ impl Merge<'_> {
                 self.table.name()
             )));
         };
+        self.check_kind()?;
         Ok((self.table.files().await?, record.remembered.clone().unwrap_or_default()))
+    }
+
+    /// Rows and versions must not be mixed.
+    fn check_kind(&self) -> Result<()> {
+        let Some(schema) = self.table.schema() else { return Ok(()) };
+        let has_versions = HISTORY_COLUMNS.iter().all(|name| schema.field_with_name(name).is_ok());
+        let is_history = matches!(self.rules.mode, Mode::History(_));
+        if has_versions == is_history || self.brings_versions {
+            return Ok(());
+        }
+        let (was, is) = if has_versions { ("versions", "rows") } else { ("rows", "versions") };
+        let name = self.table.name();
+        Err(Error::data(format!("{name} holds {was} and `write` now makes {is} of it; run with --full-refresh")))
     }
 
     async fn job(&self, staged: &[Add], known: &Remembered) -> Result<Arc<Job>> {

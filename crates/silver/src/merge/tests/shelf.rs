@@ -121,6 +121,7 @@ impl Shelf {
             table: &table,
             schema: lake::union(&known, &schema()).unwrap(),
             partition_by: &self.partition_by,
+            brings_versions: false,
             rules: &self.rules,
             memory_bytes: self.memory_bytes,
             context: &context,
