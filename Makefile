@@ -21,7 +21,7 @@ KINESIS := cli/kinesis,medallion-tests/kinesis
 MOTO := $(CARGO_TARGET_DIR)/kinesis/bin/moto_server
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-kafka bench-stream bench-endure soak clean-demo tools go java
+.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-merge bench-kafka bench-stream bench-endure soak clean-demo tools go java
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ lint: tools ## Check format, lints and documentation; every warning is an error
 
 bench: tools ## Measure against hand-written Python on the same input; see bench/
 	bench/run
+
+bench-merge: tools ## Measure merges into 20 million rows against the Delta library's own
+	bench/merge
 
 bench-kafka: tools ## Measure how fast a Kafka topic is drained, beside a bare consumer; needs Java and Maven
 	bench/drain

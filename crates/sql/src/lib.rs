@@ -23,6 +23,7 @@ mod rows;
 mod runs;
 mod scope;
 mod select;
+mod sorted;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -47,3 +48,4 @@ pub use rows::{RowFunction, RowStep, stepped};
 pub use runs::{KeyMap, KeySet, SortedRuns};
 pub use scope::needs_other_rows;
 pub use select::{first_rows, select, view};
+pub use sorted::{TABLE_COLUMN, sorted};

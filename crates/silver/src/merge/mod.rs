@@ -3,8 +3,8 @@
 //! What a key comes to is a [`fold`] of everything that happened to it, in the order of its sequence. This module brings
 //! together what a fold needs and writes only what it changes: the batch lies in memory by key, files of the table whose
 //! bounds or keys have nothing of it are left alone, and of the others only rows of its keys are held while the rest passes
-//! through. A batch beyond its share of the memory is taken in several passes, each over a range of keys, so that each file
-//! is met by few of them and new rows lie in order.
+//! through. A batch beyond its share of the memory is sorted by key first, which spills, and then taken in several passes, each
+//! over a range of keys, so that each file is met by few of them and new rows lie in order.
 
 mod build;
 mod chunk;
@@ -26,13 +26,12 @@ use std::sync::Arc;
 use ::stage::{Context, Error, Result};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::row::OwnedRow;
 use lake::{Add, Remembered, Table};
 use quality::Staged;
 use sql::Engine;
 
 use self::horizon::Horizon;
-use self::incoming::{Incoming, KeyRange, Loaded, Staging};
+use self::incoming::{Incoming, KeyRange, Ranges, Staging};
 use self::job::{Job, Snapshot};
 pub(crate) use self::layout::HISTORY_COLUMNS;
 use self::layout::{Layout, Mode};
@@ -44,8 +43,6 @@ use self::streams::each;
 
 /// The part of the memory that the changes of a pass may fill; folding takes about as much again.
 const MEMORY_FOR_CHANGES: usize = 5;
-/// Of how many rows one key is looked at to find ranges.
-const SAMPLED: usize = 200;
 
 /// What a merge needs to know of the table and the batch.
 pub(crate) struct Merge<'a> {
@@ -95,15 +92,8 @@ impl Merge<'_> {
         let memoirs = Memoirs { job: &job, now_micros, keep: self.rules.remember };
         let mut files = Files::new(existing);
         let (mut rows, mut memories) = (0, Vec::new());
-        for range in self.ranges(&job, staging, staged.rows).await? {
-            let (range, loaded) = range;
-            let mut incoming = match loaded {
-                Some(incoming) => incoming,
-                None => match Incoming::load(&job, staging, &range, self.limit()).await? {
-                    Loaded::Whole(incoming) => incoming,
-                    Loaded::TooMany { .. } => return Err(Error::bug("a range of keys did not fit into the memory")),
-                },
-            };
+        let mut parts = Parts::open(&job, staging, self.memory_bytes / MEMORY_FOR_CHANGES).await?;
+        while let Some((range, mut incoming)) = parts.next(&job).await? {
             if job.snapshot.is_none() {
                 memoirs.recall(&known.files, &mut incoming).await?;
             }
@@ -116,10 +106,6 @@ impl Merge<'_> {
         let horizon = job.horizon.as_ref().map(|horizon| horizon.texts.clone());
         let remembered = Remembered { files: remembered, horizon: horizon.unwrap_or_default() };
         Ok(files.merged(job.layout.schema.clone(), rows, remembered))
-    }
-
-    fn limit(&self) -> usize {
-        self.memory_bytes / MEMORY_FOR_CHANGES
     }
 
     /// The files of the table, and what it remembers.
@@ -203,26 +189,26 @@ impl Merge<'_> {
         }
         Ok(Arc::new(job))
     }
+}
 
-    /// The ranges of keys to take one after the other. All changes are loaded already where they fit into the memory.
-    async fn ranges(
-        &self,
-        job: &Arc<Job>,
-        staging: Staging<'_>,
-        rows: u64,
-    ) -> Result<Vec<(KeyRange, Option<Incoming>)>> {
-        let everything = KeyRange::default();
-        match Incoming::load(job, staging, &everything, self.limit()).await? {
-            Loaded::Whole(incoming) => Ok(vec![(everything, Some(incoming))]),
-            Loaded::TooMany { bytes_per_row } => {
-                let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-                let count = rows.saturating_mul(bytes_per_row).div_ceil(self.limit().max(1)) + 1;
-                tracing::info!(table = %self.table.name(), passes = count, "a merge takes several passes");
-                let bounds = bounds(job, staging.changes, count).await?;
-                let from = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
-                let to = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
-                Ok(from.zip(to).map(|(from, to)| (KeyRange { from, to }, None)).collect())
-            }
+/// The changes of a batch, at once or in several parts.
+enum Parts {
+    AtOnce(Option<Incoming>),
+    InRanges { ranges: Ranges, limit: usize },
+}
+
+impl Parts {
+    async fn open(job: &Arc<Job>, staging: Staging<'_>, limit: usize) -> Result<Parts> {
+        Ok(match Incoming::load(job, staging, limit).await? {
+            Some(incoming) => Parts::AtOnce(Some(incoming)),
+            None => Parts::InRanges { ranges: Ranges::open(job, staging).await?, limit },
+        })
+    }
+
+    async fn next(&mut self, job: &Job) -> Result<Option<(KeyRange, Incoming)>> {
+        match self {
+            Parts::AtOnce(incoming) => Ok(incoming.take().map(|incoming| (KeyRange::default(), incoming))),
+            Parts::InRanges { ranges, limit } => ranges.next(job, *limit).await,
         }
     }
 }
@@ -263,22 +249,6 @@ fn newest(job: &Job, rows: &RecordBatch) -> Result<Option<Horizon>> {
     let counts = |row: &usize| job.snapshot.is_some() || rules::holds(truncates.as_ref(), *row);
     let newest = (0..rows.num_rows()).filter(counts).max_by_key(|row| sequences.row(*row));
     newest.map(|row| Horizon::of(&job.layout, rows, row)).transpose()
-}
-
-/// Keys that cut the rows of some files into about equal parts.
-async fn bounds(job: &Arc<Job>, files: &[Add], count: usize) -> Result<Vec<OwnedRow>> {
-    let looking = job.clone();
-    let sample = move |rows: RecordBatch| {
-        let keys = looking.layout.keys(&rows)?;
-        Ok(Some(keys.iter().step_by(SAMPLED).map(|key| key.owned()).collect::<Vec<_>>()))
-    };
-    let streams = job.read_staged(files, &job.layout.key_columns()).await?;
-    let mut keys: Vec<OwnedRow> = each(streams, &job.context, sample).await?.into_iter().flatten().collect();
-    keys.sort_unstable();
-    let mut bounds: Vec<OwnedRow> =
-        (1..count).filter_map(|part| keys.get(keys.len() * part / count).cloned()).collect();
-    bounds.dedup();
-    Ok(bounds)
 }
 
 impl Files {

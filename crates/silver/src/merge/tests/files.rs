@@ -57,6 +57,8 @@ async fn a_batch_beyond_the_memory_is_taken_in_passes_whose_files_lie_side_by_si
     }
     ranges.sort_unstable();
     assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0), "{ranges:?}");
+    let same_key: Vec<_> = (0..50).map(|at| change(7, at - 50, at, "z")).collect();
+    assert_eq!(shelf.merge(&same_key).await.rows, 0);
     let update: Vec<_> = (0..2000).map(|key| change(key, 2, 5, "y")).collect();
     assert_eq!(shelf.merge(&update).await.rows, 2000);
     assert_eq!(shelf.rows().await.len(), 2000);
