@@ -21,7 +21,7 @@ KINESIS := cli/kinesis,medallion-tests/kinesis
 MOTO := $(CARGO_TARGET_DIR)/kinesis/bin/moto_server
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-incremental bench-kafka bench-stream bench-endure soak clean-demo tools go java
+.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-incremental bench-merge bench-kafka bench-stream bench-endure soak clean-demo tools go java
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench: tools ## Measure against hand-written Python on the same input; see bench
 
 bench-incremental: tools ## Measure refreshes of gold after one per cent of new rows, beside full ones; see bench/
 	bench/refresh
+
+bench-merge: tools ## Measure merges into 20 million rows against the Delta library's own
+	bench/merge
 
 bench-kafka: tools ## Measure how fast a Kafka topic is drained, beside a bare consumer; needs Java and Maven
 	bench/drain

@@ -36,7 +36,7 @@ const CLEAN: &str = "[clean]\ntrim = [\"customer\"]\ncast = { day = \"date\" }\n
 type SilverTable = (&'static str, &'static str, Option<&'static str>);
 
 /// Each way to write a silver table.
-const SILVER: [SilverTable; 4] = [
+const SILVER: [SilverTable; 6] = [
     ("appended", "write = \"append\"", None),
     // Which of several rows with one key stays is not promised, so all columns follow from the key.
     (
@@ -50,6 +50,16 @@ const SILVER: [SilverTable; 4] = [
     (
         "merged",
         "write = { merge = { keys = [\"customer\"], sequence_by = \"at\", delete_when = \"gone\" } }",
+        Some("SELECT customer, amount, at, gone, day FROM bronze.orders"),
+    ),
+    (
+        "filled",
+        "write = { merge = { keys = [\"customer\"], sequence_by = [\"at\", \"id\"], delete_when = \"gone\", truncate_when = \"amount = 8\", ignore_null_updates = true } }",
+        Some("SELECT customer, id, amount, at, gone, day FROM bronze.orders"),
+    ),
+    (
+        "history",
+        "write = { scd2 = { keys = [\"customer\"], sequence_by = \"at\", track = [\"amount\"], delete_when = \"gone\" } }",
         Some("SELECT customer, amount, at, gone, day FROM bronze.orders"),
     ),
     (

@@ -10,7 +10,7 @@ use ::stage::{Context, Error, Result, TableName};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
-use lake::{Add, Record, Table};
+use lake::{Add, KEPT_FOLDER, Record, Table};
 use quality::{Staged, Workers};
 use sql::{Engine, Groups, Kept, Keys, LogicalPlan, Numbering, Parted, Refusal, RowStream, SessionContext};
 
@@ -236,10 +236,10 @@ impl Keeper<'_> {
     async fn store(&self, plan: LogicalPlan, schema: &SchemaRef) -> Result<Vec<Add>> {
         let mut workers = Workers::default();
         for rows in sql::flow(self.session, plan, schema).await? {
-            let writer = self.table.staging().beside().writer(schema.clone(), &[]);
+            let writer = self.table.staging().below(KEPT_FOLDER).writer(schema.clone(), &[]);
             workers.spawn(drain(rows, writer, self.context.clone()));
         }
-        Ok(workers.join().await?.added)
+        Ok(workers.join().await?.added.into_iter().map(without_bounds).collect())
     }
 
     /// The numbers of values, with those that were kept when a step goes on from them.
@@ -259,13 +259,13 @@ impl Keeper<'_> {
         if added.is_empty() {
             return Ok(numbers.files);
         }
-        let mut writer = self.table.staging().beside().writer(Numbering::schema(), &[]);
+        let mut writer = self.table.staging().below(KEPT_FOLDER).writer(Numbering::schema(), &[]);
         let are_many = numbers.files.len() >= NUMBER_FILES && !numbers.known.is_empty();
         let (mut files, again) = if are_many { (Vec::new(), numbers.known) } else { (numbers.files, Vec::new()) };
         for batch in again.iter().chain(&added) {
             writer.write(batch).await?;
         }
-        files.extend(writer.close().await?);
+        files.extend(writer.close().await?.into_iter().map(without_bounds));
         Ok(files)
     }
 }
@@ -290,6 +290,12 @@ struct Numbers {
 /// What the files of an aggregate are called in the record.
 fn name_of(place: usize) -> String {
     format!("groups/{place}")
+}
+
+/// Nothing prunes these files, and their bounds would swell the record.
+fn without_bounds(file: Add) -> Add {
+    let stats = lake::rows_told(&file).map(|rows| format!("{{\"numRecords\":{rows}}}"));
+    Add { stats, ..file }
 }
 
 async fn drain(mut rows: RowStream, mut writer: lake::Writer, context: Context) -> Result<Staged> {

@@ -115,9 +115,10 @@ impl Table {
         if let Some((_, earlier)) = self.record.as_ref().filter(|_| !commit.operation.changes_rows()) {
             commit.record.stand_for(earlier);
         }
-        // Where all rows are replaced, event times begin anew.
+        // Where all rows are replaced, event times begin anew, and so does what is remembered.
         if let Some((_, earlier)) = self.record.as_ref().filter(|_| commit.operation != Operation::Overwrite) {
             commit.record.advance_event_times(earlier);
+            commit.record.carry_remembered(earlier);
         }
         commit.record.earlier_quarantine = self.earlier_quarantine();
         // What is in quarantine when a table is created was refused by one of the same name that is gone.

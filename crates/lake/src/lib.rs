@@ -34,7 +34,7 @@ pub use commit::{Commit, Operation};
 pub use deltalake::kernel::Add;
 pub use error::{classify_delta, classify_parquet, classify_store};
 pub use open::Lake;
-pub use record::{Considered, IngestedFile, Record, RuleOutcome};
+pub use record::{Considered, IngestedFile, KEPT_FOLDER, REMEMBERED_FOLDER, Record, Remembered, RuleOutcome};
 pub use rolling::RollingWriter;
 pub use schema::{in_flight, union};
 pub use statistics::rows_told;

@@ -13,6 +13,13 @@ use stage::Checkpoint;
 /// The key of the record in the commit info.
 pub(crate) const KEY: &str = "medallion";
 
+/// The folder below a table in which its [`Remembered`] changes lie. Other Delta programs leave names that begin with `_`
+/// alone.
+pub const REMEMBERED_FOLDER: &str = "_remembered";
+
+/// The folder below a table in which the files of [`Record::kept`] lie.
+pub const KEPT_FOLDER: &str = "_kept";
+
 /// What one commit did and why.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -60,7 +67,7 @@ pub struct Record {
     pub reads: BTreeMap<String, u64>,
     /// A fingerprint of the spec and SQL that made these rows.
     pub fingerprint: Option<String>,
-    /// Files beside the table from which the next commit can go on, by what they hold. They are not rows of the table; a
+    /// Files in [`KEPT_FOLDER`] from which the next commit can go on, by what they hold. They are not rows of the table; a
     /// newer commit names its own, or none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, Vec<Add>>,
@@ -80,6 +87,21 @@ pub struct Record {
     /// itself is the delay of the spec before this.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub greatest_event_times: BTreeMap<String, i64>,
+    /// What a merged table remembers beside its rows. A commit that says nothing keeps what was remembered, unless it
+    /// replaces all rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<Remembered>,
+}
+
+/// Changes that no row of a table shows, but by which later ones have to be judged: deletes, above all.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Remembered {
+    /// Files in [`REMEMBERED_FOLDER`] below the table, the oldest first. For a key, the newest that has it counts.
+    pub files: Vec<Add>,
+    /// The sequence before which nothing counts any more, because the table was emptied as of it: a text for each column,
+    /// or nothing at all.
+    pub horizon: Vec<Option<String>>,
 }
 
 impl Record {
@@ -101,6 +123,13 @@ impl Record {
         self.fingerprint = earlier.fingerprint.clone();
         self.kept = earlier.kept.clone();
         self.paces = earlier.paces.clone();
+    }
+
+    /// Takes over what is remembered, if this commit does not say that itself.
+    pub(crate) fn carry_remembered(&mut self, earlier: &Record) {
+        if self.remembered.is_none() {
+            self.remembered.clone_from(&earlier.remembered);
+        }
     }
 
     /// Takes over event times that are greater than those known here, or not known here, so that none is ever taken back.

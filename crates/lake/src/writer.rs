@@ -12,13 +12,13 @@ use delta_kernel::table_properties::DataSkippingNumIndexedCols;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
 use deltalake::logstore::LogStoreRef;
+use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use stage::{Result, TableName};
 
 use crate::error::classify_delta;
-use crate::statistics::rows_told;
 
 /// Bytes after which a file is closed and the next one begun.
 pub(crate) const TARGET_FILE_SIZE: u64 = 128 << 20;
@@ -27,35 +27,31 @@ const ROW_GROUP_ROWS: usize = 256 * 1024;
 /// Columns that get statistics, in order.
 const INDEXED_COLUMNS: u64 = 32;
 
-/// Where files lie that the newest commit names but that are not rows of the table; readers of Delta ignore names that start
-/// with `_`.
-pub(crate) const KEPT_FOLDER: &str = "_medallion/kept";
-
 /// Where files of one table are staged. Cheap to clone, so that several tasks can write at the same time.
 #[derive(Debug, Clone)]
 pub struct Staging {
     table: String,
     log_store: LogStoreRef,
     file_size: u64,
-    /// Where below the table the files lie; in its folder itself when empty.
-    folder: &'static str,
+    /// The folder below the table that files lie in, when it is not the table's own.
+    folder: Option<&'static str>,
 }
 
 impl Staging {
     pub(crate) fn new(table: &TableName, log_store: LogStoreRef) -> Staging {
-        Staging { table: table.to_string(), log_store, file_size: TARGET_FILE_SIZE, folder: "" }
-    }
-
-    /// The place beside the table for files that a commit names in [`crate::Record::kept`].
-    #[must_use]
-    pub fn beside(self) -> Staging {
-        Staging { folder: KEPT_FOLDER, ..self }
+        Staging { table: table.to_string(), log_store, file_size: TARGET_FILE_SIZE, folder: None }
     }
 
     /// The same place, where files are closed after that many bytes.
     #[must_use]
     pub fn with_file_size(self, bytes: u64) -> Staging {
         Staging { file_size: bytes, ..self }
+    }
+
+    /// A folder below the table, for files that are not its rows.
+    #[must_use]
+    pub fn below(self, folder: &'static str) -> Staging {
+        Staging { folder: Some(folder), ..self }
     }
 
     /// A writer of files with the given columns.
@@ -79,7 +75,7 @@ impl Staging {
 pub struct Writer {
     table: String,
     inner: DeltaWriter,
-    folder: &'static str,
+    folder: Option<&'static str>,
     schema: SchemaRef,
     rows: u64,
 }
@@ -100,7 +96,11 @@ impl Writer {
             DataSkippingNumIndexedCols::NumColumns(INDEXED_COLUMNS),
             None,
         );
-        let store = Arc::new(PrefixStore::new(staging.log_store.object_store(None), staging.folder));
+        let store = staging.log_store.object_store(None);
+        let store: Arc<dyn ObjectStore> = match staging.folder {
+            Some(folder) => Arc::new(PrefixStore::new(store, folder)),
+            None => store,
+        };
         let inner = DeltaWriter::new(store, config);
         Writer { table: staging.table.clone(), inner, folder: staging.folder, schema, rows: 0 }
     }
@@ -144,10 +144,8 @@ impl Writer {
         for value in files.iter_mut().flat_map(|file| file.partition_values.values_mut()) {
             value.take_if(|text| text.is_empty());
         }
-        for file in files.iter_mut().filter(|_| !self.folder.is_empty()) {
-            file.path = format!("{}/{}", self.folder, file.path);
-            // Nothing prunes them, and their bounds would swell the record.
-            file.stats = rows_told(file).map(|rows| format!("{{\"numRecords\":{rows}}}"));
+        for file in files.iter_mut() {
+            file.path = self.folder.map_or_else(|| file.path.clone(), |folder| format!("{folder}/{}", file.path));
         }
         Ok(files)
     }

@@ -1,7 +1,8 @@
 //! Clean and enrich: the rows an upstream table gained, each into the silver table exactly once.
 //!
 //! [`Silver`] reads the changed rows of one upstream table, passes them through the declared clean steps and the SQL,
-//! checks them, and writes them by one of four modes: append, unique_key, merge, overwrite.
+//! checks them, and writes them by one of five modes: append,
+//! unique_key, merge, scd2, overwrite.
 
 mod clean_step;
 mod keys;
@@ -15,5 +16,6 @@ mod unique;
 mod watermark;
 mod work;
 
+pub use merge::rules::{own_columns, written_columns};
 pub use stage::Silver;
 pub use watermark::{check_watermark_column, check_watermark_upstream};

@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::stage::{Checkpoint, Context, Error, OffsetRange, Progress, Result, Stage, TableName};
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use lake::{Changes, Commit, Lake, Record, Table, ledger};
+use lake::{Add, Changes, Commit, Lake, Record, RollingWriter, Table, ledger};
 use quality::{Gate, Passage, Passed, batch};
 use sql::Engine;
 
 use self::query::{Input, LookUps, Query};
 use crate::keys::{BatchKeys, KeyHasher};
 use crate::known_keys::KnownKeys;
+use crate::merge::rules::Rules;
 use crate::settle::{Files, Settling};
-use crate::spec::{SilverSpec, WriteSpec};
+use crate::spec::{ChangeSource, SilverSpec, WriteSpec};
 use crate::watermark::{Lateness, Watermark};
 use crate::work::Work;
 
@@ -74,9 +76,10 @@ impl Silver {
         context.meter.expect(reading.changes.added.iter().filter_map(lake::rows_told).sum());
         let input = self.input(&reading)?;
         let lateness = self.tell_late(&table, &reading, &input, context).await?;
+        let retracted = self.retract(&table, &reading, look_ups.clone(), context).await?;
         let query = self.transform(input, look_ups, lateness).await?;
         let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
-        let files = self.validate(&table, &reading, &query, &gate, context).await?;
+        let files = self.validate(&table, &reading, &query, retracted, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
         self.commit(&mut table, reading, query, files, passed, context).await
@@ -95,19 +98,41 @@ impl Silver {
         if !replaces_all {
             self.refuse_other_upstream(table, &position)?;
         }
-        let changes = upstream.changes(if replaces_all { 0 } else { from as u64 }).await?;
-        if changes.rewritten.is_some_and(|_| !replaces_all) {
-            return Err(Error::data(format!(
-                "{} changed rows that {} has read already; run with --full-refresh, or set write = \"overwrite\"",
-                self.from, self.name
-            )));
+        let mut changes = upstream.changes(if replaces_all { 0 } else { from as u64 }).await?;
+        if !changes.removed.is_empty() {
+            self.check_follows_removals()?;
         }
-        let nothing_new = changes.next as i64 <= from || changes.added.is_empty();
+        let nothing_new = changes.next as i64 <= from || (changes.added.is_empty() && changes.removed.is_empty());
         if nothing_new && !replaces_all {
             return Ok(None);
         }
+        if let Some(rules) = Rules::of(&self.spec.write).filter(Rules::is_of_snapshots)
+            && (rules.sequence_by.is_empty() || !changes.removed.is_empty())
+        {
+            // All that is there now is the newest snapshot.
+            (changes.added, changes.removed) = (upstream.files().await?, Vec::new());
+        }
         let batch = batch::next_number(table);
         Ok(Some(Reading { upstream, changes, position, from, batch, replaces_all }))
+    }
+
+    /// Rows that are gone upstream can only be found again by their keys.
+    fn check_follows_removals(&self) -> Result<()> {
+        let remedy = match (&self.spec.write, &self.spec.watermark) {
+            (WriteSpec::Overwrite, _) => return Ok(()),
+            (_, Some(_)) => "without a watermark",
+            (WriteSpec::Merge(merge), None) if merge.ignore_null_updates => "without `ignore_null_updates`",
+            (WriteSpec::Merge(_), None) => return Ok(()),
+            (WriteSpec::Scd2(history), None) if history.source == ChangeSource::Snapshots => return Ok(()),
+            (WriteSpec::Scd2(_), None) => "from the changes themselves",
+            (WriteSpec::Append | WriteSpec::UniqueKey(_), None) => {
+                "with write = { merge = .. } by the keys it has there"
+            }
+        };
+        Err(Error::data(format!(
+            "{} changed rows that {} has read already, which can be followed {remedy}; else run with --full-refresh, or set write = \"overwrite\"",
+            self.from, self.name
+        )))
     }
 
     /// A table that stands at a position of another upstream must not be continued in silence.
@@ -154,6 +179,37 @@ impl Silver {
         Ok(Some(Arc::new(lateness)))
     }
 
+    /// Stages what the query makes of rows that are gone upstream, or were changed there. Nothing is checked or kept aside:
+    /// they only say which rows of this table are gone too.
+    async fn retract(
+        &self,
+        table: &Table,
+        reading: &Reading,
+        look_ups: LookUps,
+        context: &Context,
+    ) -> Result<Vec<Add>> {
+        let Some(input) = self.removed_input(reading)? else { return Ok(Vec::new()) };
+        let query = self.transform(input, look_ups, None).await?;
+        let mut writer = RollingWriter::new(table.staging(), &[]);
+        let columns: Vec<usize> = (0..query.schema.fields().len()).collect();
+        for mut stream in sql::flow(&query.session, query.plan, &query.carried).await? {
+            while let Some(rows) = stream.next().await {
+                context.check()?;
+                let rows = rows?.project(&columns);
+                writer.write(&rows.map_err(|error| Error::bug("a query lost columns").with_source(error))?).await?;
+            }
+        }
+        writer.close().await
+    }
+
+    /// The columns that staged files are partitioned by. Rows that are only a step on the way have no partitions.
+    fn staged_by(&self) -> &[String] {
+        match self.spec.write {
+            WriteSpec::Merge(_) | WriteSpec::Scd2(_) => &[],
+            WriteSpec::Append | WriteSpec::UniqueKey(_) | WriteSpec::Overwrite => &self.spec.partition_by,
+        }
+    }
+
     fn batch_keys(&self) -> Option<(KeyHasher, Arc<BatchKeys>)> {
         match &self.spec.write {
             WriteSpec::UniqueKey(columns) => {
@@ -170,13 +226,14 @@ impl Silver {
         table: &Table,
         reading: &Reading,
         query: &Query,
+        retracted: Vec<Add>,
         gate: &Gate,
         context: &Context,
     ) -> Result<Files> {
         let keys = self.batch_keys();
         let streams = sql::flow(&query.session, query.plan.clone(), &query.carried).await?;
         let work = Work {
-            passage: Passage::new(gate, table, &self.spec.partition_by, context),
+            passage: Passage::new(gate, table, self.staged_by(), context),
             hidden: query.hidden.clone(),
             seen: query.seen.clone(),
             keys: keys.clone(),
@@ -192,10 +249,11 @@ impl Silver {
             schema: query.schema.clone(),
             replaces_all: reading.replaces_all,
             not_before: query.not_before(&self.from),
+            memory_bytes: self.memory_bytes,
             context,
         };
         let known = context.streaming.then_some(&mut self.known);
-        settling.settle(staged, keys.as_ref().map(|(_, keys)| keys.as_ref()), known).await
+        settling.settle(staged, retracted, keys.as_ref().map(|(_, keys)| keys.as_ref()), known).await
     }
 
     async fn commit(
@@ -223,6 +281,7 @@ impl Silver {
                 .as_ref()
                 .map(|lateness| lateness.greatest_event_times())
                 .unwrap_or_default(),
+            remembered: files.remembered,
             ..batch::record(passed, reading.batch, files.rows, context)
         };
         let range = OffsetRange {
@@ -231,7 +290,7 @@ impl Silver {
         };
         let commit = Commit {
             operation: files.operation,
-            schema: query.schema,
+            schema: files.schema,
             partition_by: self.spec.partition_by.clone(),
             properties: BTreeMap::default(),
             add: files.added,
@@ -260,6 +319,7 @@ fn action(write: &WriteSpec, replaces_all: bool) -> &'static str {
         WriteSpec::Append => "append",
         WriteSpec::UniqueKey(_) => "unique_key",
         WriteSpec::Merge(_) => "merge",
+        WriteSpec::Scd2(_) => "scd2",
         WriteSpec::Overwrite => "overwrite",
     }
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use stage::{Error, Result};
 
 /// Bytes read of one run at a time.
@@ -16,6 +16,9 @@ const WRITE_BYTES: usize = 1 << 20;
 
 /// A set of keys that are good hashes already.
 pub type KeySet = HashSet<u128, BuildHasherDefault<LowHalf>>;
+
+/// A map by keys that are good hashes already.
+pub type KeyMap<V> = HashMap<u128, V, BuildHasherDefault<LowHalf>>;
 
 /// Takes the low half of a key as its hash.
 #[derive(Debug, Default)]

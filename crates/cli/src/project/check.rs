@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bronze::spec::{FilesSpec, SourceSpec};
 use frame::spec::SchemaSpec;
-use silver::spec::{SilverSpec, WriteSpec};
+use silver::spec::SilverSpec;
 use stage::{Layer, Problem, TableName};
 use workflow::Body;
 
@@ -12,6 +12,7 @@ use super::files::Files;
 use super::finding::line_and_column;
 use super::graph::{cycles, written_by};
 use super::nearest::hint;
+use super::writes::{check_upstream, check_write};
 use super::{Definition, Finding, Project, SqlText, Table};
 
 /// The tables at `<pipeline>.system`.
@@ -117,39 +118,12 @@ fn check_silver(
         let message = format!("{} does not read `{from}`, which `from` names; select from it there", sql.file);
         problems.push(Problem::new("from", message));
     }
-    if spec.write != WriteSpec::Overwrite
-        && let Some(Definition::Silver { spec: upstream, .. }) = project.tables.get(from).map(|table| &table.definition)
-        && let Some(mode) = changing_mode(&upstream.write)
-    {
-        let message = format!(
-            "`{from}` is written with {mode}, so its rows change and cannot be read as new ones; set write = \
-             \"overwrite\" here, read the table that `{from}` is made from, or name `{from}` in the SQL only"
-        );
-        problems.push(Problem::new("from", message));
+    if let Some(Definition::Silver { spec: upstream, .. }) = project.tables.get(from).map(|table| &table.definition) {
+        problems.extend(check_upstream(from, &upstream.write, &spec.write));
     }
     problems.extend(spec.watermark.as_ref().and_then(|_| silver::check_watermark_upstream(from)));
     problems.extend(check_write(&spec.write));
     problems
-}
-
-fn changing_mode(write: &WriteSpec) -> Option<&'static str> {
-    match write {
-        WriteSpec::Merge(_) => Some("merge"),
-        WriteSpec::Overwrite => Some("overwrite"),
-        WriteSpec::Append | WriteSpec::UniqueKey(_) => None,
-    }
-}
-
-fn check_write(write: &WriteSpec) -> Vec<Problem> {
-    let (at, columns) = match write {
-        WriteSpec::UniqueKey(columns) => ("write/unique_key", columns),
-        WriteSpec::Merge(merge) => ("write/merge/keys", &merge.keys),
-        WriteSpec::Append | WriteSpec::Overwrite => return Vec::new(),
-    };
-    if columns.is_empty() {
-        return vec![Problem::new(at, "expected at least one column that names a row, found none")];
-    }
-    check_columns_once(at, columns)
 }
 
 fn check_gold(spec: &gold::spec::GoldSpec) -> Vec<Problem> {
@@ -161,7 +135,8 @@ fn check_gold(spec: &gold::spec::GoldSpec) -> Vec<Problem> {
     problems
 }
 
-fn check_columns_once(at: &str, columns: &[String]) -> Vec<Problem> {
+/// Reports columns that stand in a list twice. `at` is where the list stands.
+pub(crate) fn check_columns_once(at: &str, columns: &[String]) -> Vec<Problem> {
     let mut seen = BTreeSet::new();
     let repeated = columns.iter().enumerate().filter(|(_, column)| !seen.insert(column.as_str()));
     repeated

@@ -24,6 +24,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod variables;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ use stage::{Layer, Problem, Result, TableName};
 
 use super::check::check_columns_exist;
 use super::finding::Finding;
+use super::writes::check_written;
 use super::{Definition, Project, SqlText, Table};
 
 /// Enough to plan with; nothing runs.
@@ -101,25 +102,11 @@ impl Planner<'_> {
             }
             None => cleaned,
         };
-        let columns = names(&output);
-        let mut problems = check_columns_exist("partition_by", &spec.partition_by, &columns, "");
-        match &spec.write {
-            WriteSpec::UniqueKey(keys) => problems.extend(check_columns_exist("write/unique_key", keys, &columns, "")),
-            WriteSpec::Merge(merge) => {
-                problems.extend(check_columns_exist("write/merge/keys", &merge.keys, &columns, ""));
-                let sequence = check_columns_exist("write/merge/sequence_by", [&merge.sequence_by], &columns, "");
-                problems.extend(sequence);
-                let condition = merge.delete_when.as_ref().map(|text| sql::boolean(&self.engine, &output, text));
-                if let Some(Err(problem)) = condition {
-                    let message =
-                        format!("{} (line {}, column {} of the SQL)", problem.message, problem.line, problem.column);
-                    problems.push(Problem::new("write/merge/delete_when", message));
-                }
-            }
-            WriteSpec::Append | WriteSpec::Overwrite => {}
-        }
+        let mut problems = check_written(&self.engine, &spec.write, &output);
+        let written = silver::written_columns(&spec.write, &output);
+        problems.extend(check_columns_exist("partition_by", &spec.partition_by, &names(&written), ""));
         self.note(table, problems);
-        Some(output)
+        Some(written)
     }
 
     async fn output_of_gold(&mut self, table: &Table, spec: &GoldSpec, sql: &SqlText) -> Option<SchemaRef> {

@@ -59,6 +59,21 @@ async fn unknown_columns_are_found_in_sql_and_specs() {
 }
 
 #[tokio::test]
+async fn the_columns_of_a_history_are_known_to_its_readers() {
+    let mut files = sound();
+    let scd2 = "[write.scd2]\nkeys = [\"id\"]\nsequence_by = \"at\"\n";
+    files.insert("pipelines/shop/silver/orders.toml", format!("partition_by = [\"_is_current\"]\n{SILVER}{scd2}"));
+    files.insert(
+        "pipelines/shop/gold/kpi.sql",
+        "SELECT id, SUM(amount) AS total FROM silver.orders WHERE _is_current AND _valid_from > at GROUP BY id".into(),
+    );
+    assert_eq!(planned(&files).await, Vec::<String>::new());
+    let wrong = format!("{scd2}track = [\"amuont\"]\n");
+    files.insert("pipelines/shop/silver/orders.toml", format!("{SILVER}{wrong}"));
+    check_only(&planned(&files).await, "pipelines/shop/silver/orders.toml:7:10: there is no column `amuont`");
+}
+
+#[tokio::test]
 async fn a_watermark_is_over_a_time_of_the_cleaned_rows() {
     let with = |column: &str| format!("watermark = {{ column = \"{column}\", delay = \"1h\" }}\n{SILVER}");
     let file = "pipelines/shop/silver/orders.toml";

@@ -306,8 +306,8 @@ mod tests {
         assert!(found[0].starts_with("3:1: unknown key `unique_keys`; nearest is `unique_key`"), "{found:?}");
         let found = messages::<SilverSpec>("from = \"bronze.x\"\nwrite = 3\n");
         assert!(found[0].contains("found a number") && found[0].contains("`append`"), "{found:?}");
-        let found = messages::<SilverSpec>("from = \"bronze.x\"\nwrite = { merge = { keys = [\"a\"] } }\n");
-        assert_eq!(found, ["2:19: missing key `sequence_by`, text"]);
+        let found = messages::<SilverSpec>("from = \"bronze.x\"\nwrite = { scd2 = { keys = [\"a\"] } }\n");
+        assert_eq!(found, ["2:18: missing key `sequence_by`, text or a list of text"]);
     }
 
     #[test]

@@ -129,6 +129,49 @@ fn a_table_whose_rows_change_is_no_incremental_upstream() {
 }
 
 #[test]
+fn a_merged_table_is_followed_by_its_keys() {
+    let with = |write: &str| {
+        let mut files = sound();
+        let merge = "[write.merge]\nkeys = [\"id\"]\nsequence_by = \"at\"\n";
+        let orders = SILVER.replace("[clean]", &format!("{merge}[clean]"));
+        files.insert("pipelines/shop/silver/orders.toml", orders);
+        files.insert("pipelines/shop/silver/more.toml", format!("from = \"silver.orders\"\n{write}\n"));
+        loaded(&files, &options()).2
+    };
+    let merge = "write.merge = { keys = [\"id\"], sequence_by = [\"at\", \"id\"] }";
+    assert_eq!(with(merge), Vec::<String>::new());
+    check_first(
+        &with(&merge.replace("[\"id\"],", "[\"at\"],")),
+        "pipelines/shop/silver/more.toml:2:17: `shop.silver.orders` is merged by id",
+    );
+    check_first(
+        &with("write.unique_key = [\"id\"]"),
+        "pipelines/shop/silver/more.toml:1:8: `shop.silver.orders` is written with merge",
+    );
+    let filled = merge.replace(" }", ", ignore_null_updates = true }");
+    check_first(&with(&filled), "pipelines/shop/silver/more.toml:2:");
+}
+
+#[test]
+fn a_write_that_contradicts_itself_is_found() {
+    let with = |write: &str| {
+        let mut files = sound();
+        files.insert("pipelines/shop/silver/more.toml", format!("from = \"bronze.orders\"\n{write}\n"));
+        loaded(&files, &options()).2
+    };
+    let place = "pipelines/shop/silver/more.toml:2:";
+    check_first(&with("write.merge = { keys = [\"id\"] }"), place);
+    assert!(with("write.merge = { keys = [\"id\"] }")[0].contains("expected `sequence_by`"));
+    assert_eq!(with("write.merge = { keys = [\"id\"], source = \"snapshots\" }"), Vec::<String>::new());
+    let both = "write.merge = { keys = [\"id\"], source = \"snapshots\", delete_when = \"true\" }";
+    assert!(with(both)[0].contains("`delete_when` is for changes"), "{:?}", with(both));
+    let tracked = "write.scd2 = { keys = [\"id\"], sequence_by = \"at\", track = [\"amount\", \"at\"] }";
+    assert!(with(tracked)[0].contains("`at` is a key or in `sequence_by`"), "{:?}", with(tracked));
+    let days = "write.scd2 = { keys = [\"id\"], sequence_by = \"at\", remember = \"long\" }";
+    assert!(with(days)[0].contains("time span"), "{:?}", with(days));
+}
+
+#[test]
 fn gold_needs_a_query_and_a_query_needs_a_spec() {
     let mut files = sound();
     files.remove("pipelines/shop/gold/kpi.sql");

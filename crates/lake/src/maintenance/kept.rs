@@ -13,7 +13,7 @@ use futures::TryStreamExt as _;
 use stage::Result;
 
 use super::log::Log;
-use crate::table::Table;
+use crate::table::{Table, record_of};
 
 /// How long checkpoints tell of removed files when the table does not say.
 const TOMBSTONE_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -34,6 +34,7 @@ pub(super) async fn kept_files(
     for action in actions_since(table, keep_from).await? {
         kept.extend(changed_file(action));
     }
+    kept.extend(remembered_since(table, since).await?);
     if retention > tombstone_retention(table) {
         // Checkpoints no longer tell of everything that was removed since; the log itself does.
         let first = Log::list(table).await?.first_version_since(since);
@@ -58,6 +59,23 @@ async fn removed_since(table: &Table, since: DateTime<Utc>) -> Result<HashSet<St
         .try_collect()
         .await
         .map_err(failed)
+}
+
+/// The files with what a merged table remembers, now and at every version that it may still be restored to.
+async fn remembered_since(table: &Table, since: DateTime<Utc>) -> Result<HashSet<String>> {
+    let Some((_, newest)) = table.record() else { return Ok(HashSet::new()) };
+    let Some(remembered) = &newest.remembered else { return Ok(HashSet::new()) };
+    let mut kept: HashSet<String> = remembered.files.iter().map(|file| file.path.clone()).collect();
+    let (Some(first), Some(last)) = (Log::list(table).await?.first_version_since(since), table.version()) else {
+        return Ok(kept);
+    };
+    // The version before the first one stood at the beginning of the time.
+    for version in first.saturating_sub(1)..=last {
+        let record = table.actions(version).await?.as_deref().and_then(record_of);
+        let files = record.and_then(|record| record.remembered).map(|remembered| remembered.files);
+        kept.extend(files.into_iter().flatten().map(|file| file.path));
+    }
+    Ok(kept)
 }
 
 fn tombstone_retention(table: &Table) -> Duration {

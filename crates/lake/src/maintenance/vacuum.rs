@@ -21,13 +21,14 @@ use super::readers::staged_quarantine;
 use crate::classify_store;
 use crate::ledger::MANIFEST_FOLDER;
 use crate::open::Lake;
+use crate::record::{KEPT_FOLDER, REMEMBERED_FOLDER};
 use crate::table::Table;
-use crate::writer::KEPT_FOLDER;
 
 /// Files that are deleted at the same time.
 const CONCURRENCY: usize = 10;
 const LOG_FOLDER: &str = "_delta_log";
-const CHANGE_FOLDER: &str = "_change_data";
+/// Folders whose names begin with `_` and whose files are rows all the same.
+const FOLDERS_OF_ROWS: [&str; 3] = ["_change_data", KEPT_FOLDER, REMEMBERED_FOLDER];
 
 /// What vacuum may delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,13 +163,10 @@ enum Sort {
 fn sort_of(path: &Path) -> Sort {
     let text = path.as_ref();
     let first = text.split('/').next().unwrap_or_default();
-    if text.starts_with(KEPT_FOLDER) {
-        return Sort::Rows;
-    }
     if first == MANIFEST_FOLDER {
         return if text == DIARY { Sort::Other } else { Sort::Manifest };
     }
-    let is_hidden = first.starts_with(['_', '.']) && !first.contains('=') && first != CHANGE_FOLDER;
+    let is_hidden = first.starts_with(['_', '.']) && !first.contains('=') && !FOLDERS_OF_ROWS.contains(&first);
     if is_hidden || first == LOG_FOLDER || !text.ends_with(".parquet") {
         return Sort::Other;
     }

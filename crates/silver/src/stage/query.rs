@@ -7,6 +7,7 @@ use ::stage::columns::{POSITION, SOURCE};
 use ::stage::{Error, Result, TableName};
 use arrow::datatypes::SchemaRef;
 use frame::clean::Cleaner;
+use lake::Add;
 use sql::{LogicalPlan, SessionContext, TableProvider};
 
 use super::{Reading, Silver};
@@ -19,6 +20,7 @@ const ORIGIN: [&str; 2] = [SOURCE, POSITION];
 type Tables = BTreeMap<TableName, Arc<dyn TableProvider>>;
 
 /// Tables beside the changed rows, whole at their newest version.
+#[derive(Clone)]
 pub(super) struct LookUps {
     tables: Tables,
     /// Which versions those are.
@@ -64,10 +66,39 @@ impl Silver {
     /// The changed rows and the clean steps; nothing is read yet.
     pub(super) fn input(&self, reading: &Reading) -> Result<Input> {
         let schema = reading.upstream.schema().ok_or_else(|| Error::bug("an opened table has no schema"))?;
-        let partition_by = reading.upstream.partition_columns();
-        let files = reading.upstream.scan(&reading.changes.added, &schema, &partition_by)?;
+        let (added, removed) = (&reading.changes.added, &reading.changes.removed);
+        let files = self.rows_of(added, removed, &schema, reading)?;
         let cleaner = Cleaner::new(&self.spec.clean, &schema).map_err(|problems| self.clean_problem(&problems))?;
         Ok(Input { files, cleaner })
+    }
+
+    /// The rows that are gone upstream or were changed there, and the clean steps; `None` when there are none.
+    pub(super) fn removed_input(&self, reading: &Reading) -> Result<Option<Input>> {
+        let (added, removed) = (&reading.changes.added, &reading.changes.removed);
+        if removed.is_empty() || reading.replaces_all {
+            return Ok(None);
+        }
+        let schema = reading.upstream.schema().ok_or_else(|| Error::bug("an opened table has no schema"))?;
+        let files = self.rows_of(removed, added, &schema, reading)?;
+        let cleaner = Cleaner::new(&self.spec.clean, &schema).map_err(|problems| self.clean_problem(&problems))?;
+        Ok(Some(Input { files, cleaner }))
+    }
+
+    /// The rows of some files without those that others have too.
+    fn rows_of(
+        &self,
+        files: &[Add],
+        without: &[Add],
+        schema: &SchemaRef,
+        reading: &Reading,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let partition_by = reading.upstream.partition_columns();
+        let rows = reading.upstream.scan(files, schema, &partition_by)?;
+        if without.is_empty() || reading.replaces_all {
+            return Ok(rows);
+        }
+        let without = reading.upstream.scan(without, schema, &partition_by)?;
+        sql::difference(&self.engine.session(self.name.pipeline()), rows, without)
     }
 
     /// The clean steps and the query over the changed rows; nothing is read yet.

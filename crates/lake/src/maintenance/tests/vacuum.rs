@@ -5,8 +5,8 @@ use std::time::Duration;
 use stage::{Checkpoint, OffsetRange};
 
 use super::super::{MaintenanceSettings, VacuumSettings, Vacuumed, maintain, slowest_reader, vacuum};
-use super::shelf::{Row, Shelf, later, row, schema};
-use crate::{Commit, Operation, Record};
+use super::shelf::{Row, Shelf, batch, later, row, schema};
+use crate::{Add, Commit, Operation, REMEMBERED_FOLDER, Record, Remembered};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -118,4 +118,32 @@ async fn maintenance_does_what_is_due_and_remembers_it() {
     let third = run(9 * DAY).await;
     assert_eq!(third.vacuumed.unwrap().files.len(), 10);
     assert_eq!(shelf.rows().await, (0..10).map(row).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_is_remembered_stays_as_long_as_a_version_names_it() {
+    let shelf = Shelf::new(&[]);
+    let remember = async |remembered: Vec<Add>| {
+        let mut table = shelf.open().await;
+        let mut commit = shelf.commit(Operation::Append, "remembers", Vec::new(), Vec::new());
+        commit.record.remembered = Some(Remembered { files: remembered, horizon: Vec::new() });
+        table.commit(commit).await.unwrap();
+    };
+    let stage = async || {
+        let table = shelf.open().await;
+        let mut writer = table.staging().below(REMEMBERED_FOLDER).writer(schema(), &[]);
+        writer.write(&batch(&[row(1)])).await.unwrap();
+        writer.close().await.unwrap()
+    };
+    let (first, second) = (stage().await, stage().await);
+    remember(first.clone()).await;
+    remember(second.clone()).await;
+    shelf.append_each(0..1).await;
+    shelf.compact().await;
+    let carried = shelf.open().await.record().unwrap().1.remembered.clone().unwrap();
+    assert_eq!(carried.files, second, "commits that say nothing of it keep it");
+    assert_eq!(vacuumed(&shelf, 6 * DAY, None, false).await.files, Vec::<String>::new());
+    let gone = vacuumed(&shelf, 8 * DAY, None, false).await.files;
+    assert!(gone.contains(&first[0].path) && !gone.contains(&second[0].path), "{gone:?}");
+    assert!(first[0].path.starts_with(REMEMBERED_FOLDER));
 }
