@@ -133,7 +133,11 @@ impl Looking<'_> {
         }
         let own = rows_of(&self.table.files().await?);
         Ok(match affected(self.planner.engine, plan, name, input, &self.spec.partition_by).await? {
-            Ok((affected, rows)) => Look::Possible(Technique::Partitions(affected), rows + own),
+            Ok((affected, rows)) => {
+                let inputs = self.reading.inputs.iter();
+                let others: u64 = inputs.filter(|(other, _)| *other != name).map(|(_, input)| input.rows()).sum();
+                Look::Possible(Technique::Partitions(affected), rows + others + own)
+            }
             Err(refusal) => Look::Refused(PARTITIONS, refusal),
         })
     }

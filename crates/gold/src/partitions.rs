@@ -75,7 +75,8 @@ pub(crate) async fn affected(
     }
     let rows = match partitions.contains(&divider.table) {
         true => rows_of(&of_values(&input.table, &divider.table, &values).await?),
-        false => input.rows(),
+        // The rows of other parts are looked at too, if only to pass them over.
+        false => input.rows() + input.rows_changed(),
     };
     Ok(Ok((Affected { table: name.clone(), divider, values }, rows)))
 }

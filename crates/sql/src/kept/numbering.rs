@@ -98,46 +98,37 @@ impl Numbering {
         self.inner.limit
     }
 
-    /// Calls `visit` with the row and the number of each value that is not null and `is_wanted`. When there is no room for
-    /// a new value, the rest is passed over: whoever asks must look at [`Numbering::is_full`].
+    /// Calls `visit` with the row and the number of each value that is not null and `is_wanted`, in no order. When there is
+    /// no room for a new value, the rest is passed over: whoever asks must look at [`Numbering::is_full`].
     pub(super) fn number_each(
         &self,
         values: &ArrayRef,
         is_wanted: impl Fn(usize) -> bool,
         mut visit: impl FnMut(usize, u32),
     ) -> datafusion::error::Result<()> {
-        let mut one = |row: usize, bytes: &[u8]| {
-            if let Some(number) = self.number(xxh3_128(bytes)) {
-                visit(row, number);
+        let mut keys: Vec<(usize, u128)> = Vec::with_capacity(values.len());
+        for_each_value(values, |row, bytes| {
+            if is_wanted(row) {
+                keys.push((row, xxh3_128(bytes)));
             }
-        };
-        let mut texts = |texts: &mut dyn Iterator<Item = Option<&str>>| {
-            for (row, text) in texts.enumerate() {
-                if let Some(text) = text.filter(|_| is_wanted(row)) {
-                    one(row, text.as_bytes());
-                }
-            }
-        };
-        match values.data_type() {
-            DataType::Utf8View => texts(&mut values.as_string_view().iter()),
-            DataType::Utf8 => texts(&mut values.as_string::<i32>().iter()),
-            DataType::LargeUtf8 => texts(&mut values.as_string::<i64>().iter()),
-            other => {
-                let converter = RowConverter::new(vec![SortField::new(other.clone())])?;
-                let rows = converter.convert_columns(std::slice::from_ref(values))?;
-                let nulls = values.logical_nulls();
-                for (row, bytes) in rows.iter().enumerate() {
-                    if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) && is_wanted(row) {
-                        one(row, bytes.data());
-                    }
+        })?;
+        // One lock for all values of a part; in between, looking up one does not wait for the memory of the one before.
+        let mut by_part: Vec<Vec<(usize, u128)>> = vec![Vec::with_capacity(2 * keys.len() / PARTS); PARTS];
+        for (row, key) in keys {
+            by_part[part_of(key)].push((row, key));
+        }
+        for (part, keys) in self.inner.parts.iter().zip(&by_part).filter(|(_, keys)| !keys.is_empty()) {
+            let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            for (row, key) in keys {
+                if let Some(number) = self.number(&mut part, *key) {
+                    visit(*row, number);
                 }
             }
         }
         Ok(())
     }
 
-    fn number(&self, key: u128) -> Option<u32> {
-        let mut part = self.part(key);
+    fn number(&self, part: &mut HashMap<u128, u32>, key: u128) -> Option<u32> {
         if let Some(number) = part.get(&key) {
             return Some(*number);
         }
@@ -163,10 +154,36 @@ impl Numbering {
     }
 
     fn part(&self, key: u128) -> MutexGuard<'_, HashMap<u128, u32>> {
-        // The high bits choose the part, the low bits the place in it.
-        let part = &self.inner.parts[(key >> 122) as usize % PARTS];
-        part.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.parts[part_of(key)].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The high bits choose the part, the low bits the place in it.
+fn part_of(key: u128) -> usize {
+    (key >> 122) as usize % PARTS
+}
+
+/// Calls `visit` with the row and the bytes of each value that is not null.
+fn for_each_value(values: &ArrayRef, mut visit: impl FnMut(usize, &[u8])) -> datafusion::error::Result<()> {
+    let mut texts = |texts: &mut dyn Iterator<Item = Option<&str>>| {
+        texts
+            .enumerate()
+            .filter_map(|(row, text)| Some((row, text?)))
+            .for_each(|(row, text)| visit(row, text.as_bytes()));
+    };
+    match values.data_type() {
+        DataType::Utf8View => texts(&mut values.as_string_view().iter()),
+        DataType::Utf8 => texts(&mut values.as_string::<i32>().iter()),
+        DataType::LargeUtf8 => texts(&mut values.as_string::<i64>().iter()),
+        other => {
+            let converter = RowConverter::new(vec![SortField::new(other.clone())])?;
+            let rows = converter.convert_columns(std::slice::from_ref(values))?;
+            let nulls = values.logical_nulls();
+            let is_there = |row: &usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row));
+            (0..values.len()).filter(is_there).for_each(|row| visit(row, rows.row(row).data()));
+        }
+    }
+    Ok(())
 }
 
 impl PartialEq for Numbering {
@@ -190,8 +207,8 @@ mod tests {
     use super::*;
 
     fn numbers(numbering: &Numbering, values: ArrayRef) -> Vec<u32> {
-        let mut found = Vec::new();
-        numbering.number_each(&values, |_| true, |_, number| found.push(number)).unwrap();
+        let mut found = vec![u32::MAX; values.len()];
+        numbering.number_each(&values, |_| true, |row, number| found[row] = number).unwrap();
         found
     }
 
@@ -202,11 +219,13 @@ mod tests {
     #[test]
     fn a_value_keeps_its_number_over_refreshes() {
         let first = Numbering::new(1 << 20, &[]).unwrap();
-        assert_eq!(numbers(&first, texts(&[Some("a"), None, Some("b"), Some("a")])), [0, 1, 0]);
+        let known = numbers(&first, texts(&[Some("a"), None, Some("b"), Some("a")]));
+        assert_eq!((known[0], known[1]), (known[3], u32::MAX));
+        assert_ne!(known[0], known[2]);
         let second = Numbering::new(1 << 20, &first.added().unwrap()).unwrap();
-        assert_eq!(numbers(&second, texts(&[Some("b"), Some("c"), Some("a")])), [1, 2, 0]);
+        assert_eq!(numbers(&second, texts(&[Some("b"), Some("c"), Some("a")])), [known[2], 2, known[0]]);
         assert_eq!(second.added().unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
-        assert_eq!(numbers(&second, Arc::new(Int64Array::from(vec![Some(7), None, Some(7)]))), [3, 3]);
+        assert_eq!(numbers(&second, Arc::new(Int64Array::from(vec![Some(7), None, Some(7)]))), [3, u32::MAX, 3]);
     }
 
     #[test]

@@ -149,12 +149,17 @@ impl ScalarUDFImpl for SizeOf {
     }
 }
 
+/// Numbers that wait for being put into their sets: in order, they touch memory in order.
+const WAITING_NUMBERS: usize = 256 * 1024;
+
 /// One set of each group. With a numbering, values come in; without, sets.
 #[derive(Debug, Default)]
 struct Sets {
     numbering: Option<Numbering>,
     sets: Vec<RoaringBitmap>,
     numbers: usize,
+    /// Groups in the upper half, numbers in the lower.
+    waiting: Vec<u64>,
 }
 
 impl Sets {
@@ -171,9 +176,21 @@ impl Sets {
         is_wanted: impl Fn(usize) -> bool,
     ) -> Result<()> {
         let Some(numbering) = self.numbering.clone() else { return self.unite(values, group_of, is_wanted) };
+        let waiting = &mut self.waiting;
         numbering.number_each(values, is_wanted, |row, number| {
-            self.numbers += usize::from(self.sets[group_of(row)].insert(number));
-        })
+            waiting.push((group_of(row) as u64) << 32 | u64::from(number));
+        })?;
+        if self.waiting.len() >= WAITING_NUMBERS {
+            self.settle();
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) {
+        self.waiting.sort_unstable();
+        for waiting in self.waiting.drain(..) {
+            self.numbers += usize::from(self.sets[(waiting >> 32) as usize].insert(waiting as u32));
+        }
     }
 
     fn unite(
@@ -193,6 +210,7 @@ impl Sets {
     }
 
     fn emit(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        self.settle();
         let emitted = emit_to.take_needed(&mut self.sets);
         self.numbers -= emitted.iter().map(RoaringBitmap::len).sum::<u64>() as usize;
         let bytes = emitted.iter().map(RoaringBitmap::serialized_size).sum();
@@ -241,7 +259,8 @@ impl GroupsAccumulator for Sets {
     }
 
     fn size(&self) -> usize {
-        self.sets.len() * BYTES_OF_A_SET + self.numbers * BYTES_OF_A_NUMBER
+        let waiting = self.waiting.capacity() * size_of::<u64>();
+        self.sets.len() * BYTES_OF_A_SET + self.numbers * BYTES_OF_A_NUMBER + waiting
     }
 }
 

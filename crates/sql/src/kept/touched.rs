@@ -10,7 +10,9 @@ use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::logical_plan::{Aggregate, Projection};
-use datafusion::logical_expr::{AggregateUDF, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, ExprSchemable as _, JoinType, LogicalPlan, LogicalPlanBuilder, cast, lit,
+};
 use datafusion::prelude::{SessionContext, ident};
 use stage::Result;
 
@@ -114,12 +116,13 @@ impl Kept {
         let made = || {
             let mut input = LogicalPlanBuilder::from(self.input.clone());
             for (place, group) in self.groups.iter().enumerate() {
-                if let Some((values, has_null)) = keys.few(place)? {
+                let is_stored_as_is = group.get_type(self.input.schema())? == *keys.schema.field(place).data_type();
+                if let Some((values, has_null)) = keys.few(place)?.filter(|_| is_stored_as_is) {
                     let named = group.clone().in_list(values, false);
                     input = input.filter(if has_null { named.or(group.clone().is_null()) } else { named })?;
                 }
             }
-            let (input, groups) = self.with_group_columns(input.build()?)?;
+            let (input, groups) = self.with_group_columns(input.build()?, keys)?;
             let limited = joined(session, input, &groups, keys, JoinType::LeftSemi)?;
             self.made_of(limited, groups.into_iter().map(Expr::Column).collect(), numbering)
         };
@@ -139,13 +142,13 @@ impl Kept {
         rest().map_err(classify)
     }
 
-    /// The input with a column of its own for each group.
-    fn with_group_columns(&self, input: LogicalPlan) -> PlanResult<(LogicalPlan, Vec<Column>)> {
+    /// The input with a column of its own for each group, in the types of the keys.
+    fn with_group_columns(&self, input: LogicalPlan, keys: &Keys) -> PlanResult<(LogicalPlan, Vec<Column>)> {
         let mut columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
         let mut groups = Vec::new();
         for (place, group) in self.groups.iter().enumerate() {
             let name = format!("__{}", group_column(place));
-            columns.push(group.clone().alias(&name));
+            columns.push(cast(group.clone(), keys.schema.field(place).data_type().clone()).alias(&name));
             groups.push(Column::new_unqualified(name));
         }
         Ok((LogicalPlan::Projection(Projection::try_new(columns, Arc::new(input))?), groups))
