@@ -39,6 +39,7 @@ mod landing; // which files are read, and when again
 mod late_rows; // watermarks of silver tables
 mod maintenance; // optimize and vacuum
 mod quality; // expectations, quarantine, audits
+mod replay; // rows in quarantine once more
 mod retail; // the real invoices
 mod runner; // workflows: order, failures, signals, history
 mod storage; // lakes that fail: no server, no rights, no space, altered tables

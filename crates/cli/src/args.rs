@@ -56,6 +56,9 @@ pub(crate) enum Command {
     Query(QueryArguments),
     /// List runs, or show one
     Runs(RunsArguments),
+    /// Look at rows that were refused, and let in those that today's rules accept
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// List the versions of a table and what made them
     History(HistoryArguments),
     /// Write the small files of a table together; its rows stay the same
@@ -160,6 +163,46 @@ pub(crate) enum RunsCommand {
         /// The number of the run
         number: i64,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// Count rows in quarantine by rule, run and state
+    List {
+        /// The table, such as shop.silver.orders; all tables when left out
+        table: Option<String>,
+    },
+    /// Show rows in quarantine, with what became of them
+    Show(ShowQuarantineArguments),
+    /// Evaluate rows in quarantine again by today's rules and steps; those that pass enter the table, once
+    Replay(ReplayArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowQuarantineArguments {
+    /// The table, such as shop.silver.orders
+    pub(crate) table: String,
+    /// Only rows that this rule refuses
+    #[arg(long)]
+    pub(crate) rule: Option<String>,
+    /// Only rows that this run refused first: its number or its name
+    #[arg(long)]
+    pub(crate) run: Option<String>,
+    /// The most rows to show; 0 for all
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// The table, such as shop.silver.orders
+    pub(crate) table: String,
+    /// Only rows that this rule refuses
+    #[arg(long)]
+    pub(crate) rule: Option<String>,
+    /// Only rows that this run refused first: its number or its name
+    #[arg(long)]
+    pub(crate) run: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -17,5 +17,5 @@ mod watermark;
 mod work;
 
 pub use merge::rules::{own_columns, written_columns};
-pub use stage::Silver;
+pub use stage::{Silver, SilverReplay};
 pub use watermark::{check_watermark_column, check_watermark_upstream};

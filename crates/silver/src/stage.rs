@@ -1,6 +1,7 @@
 //! The silver stage: find the changes upstream, tell late rows, clean, query, validate, commit.
 
 mod query;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use quality::{Gate, Passage, Passed, batch};
 use sql::Engine;
 
 use self::query::{Input, LookUps, Query};
+pub use self::replay::SilverReplay;
 use crate::keys::{BatchKeys, KeyHasher};
 use crate::known_keys::KnownKeys;
 use crate::merge::rules::Rules;

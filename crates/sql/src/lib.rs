@@ -54,5 +54,5 @@ pub use refusal::Refusal;
 pub use rows::{RowFunction, RowStep, stepped};
 pub use runs::{KeyMap, KeySet, SortedRuns};
 pub use scope::needs_other_rows;
-pub use select::{first_rows, select, view};
+pub use select::{first_rows, ordered, select, view};
 pub use sorted::{TABLE_COLUMN, sorted};

@@ -8,6 +8,7 @@ mod history;
 mod new;
 mod optimize;
 mod produce;
+mod quarantine;
 mod query;
 mod run;
 mod runs;
@@ -38,6 +39,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Query(arguments) => query::run(open(&project)?, &arguments, output).await,
         Command::Runs(arguments) => runs::run(open(&project)?, &arguments, output).await,
         Command::History(arguments) => history::run(open(&project)?, &arguments, output).await,
+        Command::Quarantine(command) => quarantine::run(open(&project)?, &command, output).await,
         Command::Optimize(arguments) => optimize::run(open(&project)?, &arguments, output).await,
         Command::Vacuum(arguments) => vacuum::run(open(&project)?, &arguments, output).await,
         Command::Generate(arguments) => generate::run(&project, &arguments, output).await,

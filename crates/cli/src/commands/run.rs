@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ::stage::{Context, Result, TableName};
 use serde_json::json;
-use workflow::{Event, RunOutcome, Selection, Surroundings, Workflow};
+use workflow::{Event, RunOutcome, Selection, Surroundings, Workflow, Workshop};
 
 use crate::args::{OutputFormat, RunArguments};
 use crate::output::{self, thousands};
@@ -22,18 +22,35 @@ pub(super) async fn run(workbench: Workbench, arguments: &RunArguments, output: 
         (true, true) => Selection::All,
     };
     let parameters = arguments.parameters.iter().cloned().collect();
-    execute(&workbench, &workflow, &selection, arguments.full_refresh, parameters, output).await
+    let asked = Asked { selection, full_refresh: arguments.full_refresh, parameters };
+    execute(&workbench, &workbench, &workflow, asked, output).await
 }
 
-/// Runs a workflow, prints what happens while it goes, and prints its result.
+/// What a run is asked to do.
+pub(super) struct Asked {
+    /// The tasks that run.
+    pub(super) selection: Selection,
+    /// Whether silver and gold are rebuilt.
+    pub(super) full_refresh: bool,
+    /// The parameters that were given.
+    pub(super) parameters: BTreeMap<String, String>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Asked { selection: Selection::All, full_refresh: false, parameters: BTreeMap::new() }
+    }
+}
+
+/// Runs a workflow, prints what happens while it goes, and prints its result. `workshop` builds the stages.
 pub(super) async fn execute(
     workbench: &Workbench,
+    workshop: &dyn Workshop,
     workflow: &Workflow,
-    selection: &Selection,
-    full_refresh: bool,
-    parameters: BTreeMap<String, String>,
+    asked: Asked,
     output: OutputFormat,
 ) -> Result<u8> {
+    let Asked { selection, full_refresh, parameters } = asked;
     let signals = Signals::listen();
     let history = workbench.history()?;
     let context = Context {
@@ -44,8 +61,8 @@ pub(super) async fn execute(
     };
     let display = Display::new();
     let show = |event: Event| display.show(&event);
-    let surroundings = Surroundings { workshop: workbench, history: &history, events: &show };
-    let outcome = workflow::run(&context, workflow, selection, &surroundings).await?;
+    let surroundings = Surroundings { workshop, history: &history, events: &show };
+    let outcome = workflow::run(&context, workflow, &selection, &surroundings).await?;
     let touched: BTreeSet<TableName> =
         workflow.tasks().iter().flat_map(|task| workbench.tables_of(task.body())).collect();
     // The tables themselves are done; what is missing in the system tables the next run rolls forward.
