@@ -32,7 +32,8 @@ build: tools ## Build the `medallion` command for development
 release: tools ## Build the `medallion` command optimised, into release/ of the target folder
 	cargo build --release -p cli
 
-demo: build ## Generate data, run two pipelines from landing files to gold, and show the results
+demo: build ## Try the pipelines on their tests, generate data, run two of them to gold, and show the results
+	$(MEDALLION) test
 	$(MEDALLION) generate experiments --rows $(ROWS)
 	$(MEDALLION) generate behavior --rows $(ROWS)
 	$(MEDALLION) run demo

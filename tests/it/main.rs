@@ -38,6 +38,7 @@ mod kinesis; // streams of Kinesis, each record once
 mod landing; // which files are read, and when again
 mod late_rows; // watermarks of silver tables
 mod maintenance; // optimize and vacuum
+mod pipeline_tests; // `medallion test`
 mod quality; // expectations, quarantine, audits
 mod replay; // rows in quarantine once more
 mod retail; // the real invoices

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Gold(StageArguments),
     /// Check the rows of one table as it stands against its expectations
     Quality(QualityArguments),
+    /// Run the tests of pipelines, on rows of their own and without the lake
+    Test(TestArguments),
     /// Show a table (spec, columns, SQL, positions) or a workflow (its tasks and what they wait for)
     Show(ShowArguments),
     /// Ask the lake in SQL
@@ -124,6 +126,12 @@ pub(crate) struct StageArguments {
 pub(crate) struct QualityArguments {
     /// The table, such as shop.silver.orders
     pub(crate) table: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    /// A pipeline, or one test by its name (shop/late_orders) or file; all tests when left out
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -314,7 +322,7 @@ pub(crate) struct NewArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArguments {
-    /// Which schema to print: medallion, bronze, silver, gold or workflow; all names when left out
+    /// Which schema to print: medallion, bronze, silver, gold, workflow or test; all names when left out
     pub(crate) name: Option<String>,
     /// Write all schemas into this folder
     #[arg(long, value_name = "FOLDER")]

@@ -47,11 +47,19 @@ impl Workbench {
     /// # Errors
     /// When a secret cannot be had or the lake's location cannot be understood.
     pub fn open(project: Project) -> Result<Workbench> {
-        let s3 = project.s3()?;
-        let lake = Lake::new(&project.lake.path, &s3)?;
         let memory_bytes = (project.memory_bytes as f64 * MEMORY_FOR_SQL) as usize;
         let engine = Engine::new(EngineOptions { memory_bytes, spill_folder: None, threads: project.threads })?;
         memory::watch(project.memory_bytes);
+        Workbench::with_engine(project, engine)
+    }
+
+    /// Opens the lake of a project for an engine that is there already.
+    ///
+    /// # Errors
+    /// As [`Workbench::open`].
+    pub fn with_engine(project: Project, engine: Engine) -> Result<Workbench> {
+        let s3 = project.s3()?;
+        let lake = Lake::new(&project.lake.path, &s3)?;
         let storage = lake.storage();
         engine.runtime().register_object_store(&storage.root_url(), storage.root.clone());
         Ok(Workbench { project, lake, engine, s3 })

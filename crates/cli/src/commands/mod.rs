@@ -16,8 +16,10 @@ mod schema;
 mod show;
 mod stage;
 mod stream;
+mod test;
 mod vacuum;
 
+pub(crate) use self::query::ask;
 use ::stage::{Error, Layer, Result, TableName};
 
 use crate::args::{Arguments, Command, OutputFormat, ProjectArguments};
@@ -35,6 +37,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Silver(arguments) => stage::run(open(&project)?, Layer::Silver, &arguments, output).await,
         Command::Gold(arguments) => stage::run(open(&project)?, Layer::Gold, &arguments, output).await,
         Command::Quality(arguments) => stage::audit(open(&project)?, &arguments, output).await,
+        Command::Test(arguments) => test::run(load_checked(&project)?, &arguments, output).await,
         Command::Show(arguments) => show::run(open(&project)?, &arguments, output).await,
         Command::Query(arguments) => query::run(open(&project)?, &arguments, output).await,
         Command::Runs(arguments) => runs::run(open(&project)?, &arguments, output).await,
