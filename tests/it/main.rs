@@ -24,6 +24,7 @@ mod streaming;
 mod waiting;
 
 mod architecture; // which crate may use which
+mod backfill; // intervals of event time
 mod check; // `medallion check`
 mod concurrency; // several processes on one lake
 mod crash; // kill -9 at any moment

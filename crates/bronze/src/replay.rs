@@ -13,7 +13,7 @@ use arrow::json::ReaderBuilder;
 use futures::future::BoxFuture;
 use lake::{Commit, Lake, Operation, Record, Replay, Table};
 use quality::quarantine::Unread;
-use quality::replay::{RefusedRow, Selection, Together, Waiting, rule_of, waiting};
+use quality::replay::{Fate, RefusedRow, Selection, Together, Waiting, rule_of, waiting};
 use quality::{Gate, PARSE_RULE, Passage, Passed, Staged, batch};
 use sql::Engine;
 
@@ -77,7 +77,7 @@ impl BronzeReplay {
         let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context)?;
         let (staged, schema) = self.validate(&table, &schema, waiting.rows()?, &gate, context).await?;
         let mut passed = gate.close().await?;
-        let replay = waiting.decide(&mut passed, |_, _| true, &self.engine, context).await?;
+        let replay = waiting.decide(&mut passed, |_, _| Fate::Decided, &self.engine, context).await?;
         let _committing = context.begin_commit()?;
         self.commit(&mut table, &waiting, schema, staged, passed, replay, context).await
     }

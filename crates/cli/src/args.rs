@@ -1,8 +1,12 @@
 //! The arguments as they are typed. The doc comments are the help that users read.
 
+mod mending;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::mending::{Every, GapsArguments, QuarantineCommand, ReplayArguments, ShowQuarantineArguments};
 
 /// Bronze, silver and gold jobs on open Delta tables, from one binary.
 #[derive(Debug, Parser)]
@@ -58,6 +62,8 @@ pub(crate) enum Command {
     Query(QueryArguments),
     /// List runs, or show one
     Runs(RunsArguments),
+    /// List the days or hours in which a table has no rows
+    Gaps(GapsArguments),
     /// Look at rows that were refused, and let in those that today's rules accept
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -82,11 +88,14 @@ pub(crate) struct RunArguments {
     /// The workflow: its name, or its file
     pub(crate) workflow: String,
     /// Run only these tasks; what they depend on is taken as done
-    #[arg(long, value_name = "TASK", value_delimiter = ',', conflicts_with = "from")]
-    pub(crate) only: Vec<String>,
-    /// Run these tasks and all that come after them
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Run these tasks and all that come after them; with --to, the first time of an interval, such as 2024-01-01
+    #[arg(long, value_name = "TASK|TIME", value_delimiter = ',')]
     pub(crate) from: Vec<String>,
+    /// Make the event times from --from up to, but without, this time anew in silver, and refresh gold
+    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "full_refresh")]
+    pub(crate) to: Option<String>,
     /// Rebuild every silver and gold table from all of its upstream
     #[arg(long)]
     pub(crate) full_refresh: bool,
@@ -171,46 +180,6 @@ pub(crate) enum RunsCommand {
         /// The number of the run
         number: i64,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum QuarantineCommand {
-    /// Count rows in quarantine by rule, run and state
-    List {
-        /// The table, such as shop.silver.orders; all tables when left out
-        table: Option<String>,
-    },
-    /// Show rows in quarantine, with what became of them
-    Show(ShowQuarantineArguments),
-    /// Evaluate rows in quarantine again by today's rules and steps; those that pass enter the table, once
-    Replay(ReplayArguments),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ShowQuarantineArguments {
-    /// The table, such as shop.silver.orders
-    pub(crate) table: String,
-    /// Only rows that this rule refuses
-    #[arg(long)]
-    pub(crate) rule: Option<String>,
-    /// Only rows that this run refused first: its number or its name
-    #[arg(long)]
-    pub(crate) run: Option<String>,
-    /// The most rows to show; 0 for all
-    #[arg(long, default_value_t = 20)]
-    pub(crate) limit: usize,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReplayArguments {
-    /// The table, such as shop.silver.orders
-    pub(crate) table: String,
-    /// Only rows that this rule refuses
-    #[arg(long)]
-    pub(crate) rule: Option<String>,
-    /// Only rows that this run refused first: its number or its name
-    #[arg(long)]
-    pub(crate) run: Option<String>,
 }
 
 #[derive(Debug, Args)]

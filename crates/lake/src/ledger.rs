@@ -43,7 +43,12 @@ pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> 
     for (version, record) in pending_quarantine(&quarantine, table).await? {
         let from = quarantine.position(&position).await?;
         let (operation, add, remove) = match &record.replay {
-            Some(replay) => replay::noted(lake, &quarantine, replay, &record.run, version, schema).await?,
+            Some(replay) => {
+                let noted = replay::noted(lake, &quarantine, replay, &record.run, version, schema).await?;
+                let (operation, mut add, remove) = noted;
+                add.extend(record.quarantine.iter().cloned());
+                (operation, add, remove)
+            }
             None if record.replaces_quarantine => (Operation::Overwrite, record.quarantine.clone(), Vec::new()),
             None => (Operation::Append, record.quarantine.clone(), Vec::new()),
         };

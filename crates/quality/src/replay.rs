@@ -4,16 +4,21 @@
 //! names what [`Waiting::decide`] returns in the record of its commit. So the commit that lets rows in also says which,
 //! and the quarantine table repeats it (`lake::replay`).
 
+mod view;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringViewArray, StructArray};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimestampMicrosecondType};
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use futures::TryStreamExt as _;
-use lake::{Add, Lake, Replay, Table, replay};
+use lake::{Add, Lake, Replay, Table};
 use sql::Engine;
 use stage::{Context, Error, Result};
 
+pub use self::view::View;
+use self::view::text;
 use crate::gate::Passed;
 use crate::quarantine;
 
@@ -66,6 +71,17 @@ impl RefusedRow {
     }
 }
 
+/// What became of the rows of one origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// They were looked at again.
+    Decided,
+    /// They are no longer where they came from.
+    Gone,
+    /// They were not looked at.
+    Untouched,
+}
+
 /// Rows of a quarantine table that wait for a second look.
 pub struct Waiting {
     table: Table,
@@ -81,6 +97,8 @@ pub enum Together {
     SameOrigin,
     /// Each is looked at for itself, those of one origin in different commits.
     OneByOne,
+    /// All rows are, however many there are.
+    All,
 }
 
 impl Selection {
@@ -134,7 +152,7 @@ pub async fn waiting(
         let view = View::of(&batch)?;
         let mut keep = vec![false; batch.num_rows()];
         for (row, keep) in keep.iter_mut().enumerate() {
-            let is_full = count >= ORIGINS_PER_COMMIT;
+            let is_full = count >= ORIGINS_PER_COMMIT && together != Together::All;
             if is_full
                 || !view.waits(row, &context.run_id)
                 || !selection.means(view.reasons(row).iter().map(String::as_str), view.run(row))
@@ -152,7 +170,7 @@ pub async fn waiting(
     if count == 0 {
         return Ok(None);
     }
-    if together == Together::SameOrigin {
+    if together != Together::OneByOne {
         let mut stream = read(&quarantine, &files, &schema, engine).await?;
         while let Some(batch) = stream.try_next().await? {
             let view = View::of(&batch)?;
@@ -196,20 +214,21 @@ impl Waiting {
         Ok(format!("quarantine/{id}"))
     }
 
-    /// What was decided, staged: `passed` came out of the gate, and `is_there` says which origins could be looked at. The
-    /// rows that the gate staged once more are removed, since they are in quarantine already.
+    /// What was decided, staged; `passed` came out of the gate. What it staged of rows that wait in quarantine already is
+    /// removed, as they are known there.
     ///
     /// # Errors
     /// When the storage fails.
     pub async fn decide(
         &self,
         passed: &mut Passed,
-        is_there: impl Fn(&str, i64) -> bool,
+        fate: impl Fn(&str, i64) -> Fate,
         engine: &Engine,
         context: &Context,
     ) -> Result<Replay> {
         let staged = std::mem::take(&mut passed.quarantine);
         let refused = self.refused(&staged, engine).await?;
+        let (new, rows) = self.without_known(&staged, engine).await?;
         self.table.staging().discard(&staged).await;
         let mut writer = self.table.staging().writer(quarantine::schema(), &[]);
         let mut replay = Replay { at_micros: context.now().timestamp_micros(), ..Replay::default() };
@@ -217,21 +236,58 @@ impl Waiting {
         let gone = vec![GONE.to_owned()];
         for batch in &self.rows {
             let view = View::of(batch)?;
-            let reasons: Vec<&Vec<String>> = (0..batch.num_rows())
-                .map(|row| match refused.get(&(view.source(row).to_owned(), view.position(row))) {
-                    _ if !is_there(view.source(row), view.position(row)) => &gone,
-                    Some(reasons) => reasons,
-                    None => &nothing,
-                })
-                .collect();
+            let fates: Vec<Fate> =
+                (0..batch.num_rows()).map(|row| fate(view.source(row), view.position(row))).collect();
+            let reasons = (0..batch.num_rows()).filter(|row| fates[*row] != Fate::Untouched).map(|row| {
+                let found = refused.get(&(view.source(row).to_owned(), view.position(row)));
+                if fates[row] == Fate::Gone { &gone } else { found.unwrap_or(&nothing) }
+            });
+            let reasons: Vec<&Vec<String>> = reasons.collect();
             let again = reasons.iter().filter(|reasons| !reasons.is_empty()).count() as u64;
             replay.refused += again;
             replay.passed += reasons.len() as u64 - again;
-            writer.write(&quarantine::with_reasons(batch, &reasons)?).await?;
+            let keep = BooleanArray::from(fates.iter().map(|fate| *fate != Fate::Untouched).collect::<Vec<_>>());
+            let decided = filter_record_batch(batch, &keep).map_err(unchosen)?;
+            writer.write(&quarantine::with_reasons(&decided, &reasons)?).await?;
         }
-        passed.rows_quarantined = replay.refused;
+        passed.quarantine = new;
+        passed.rows_quarantined = replay.refused + rows;
         replay.decided = writer.close().await?;
         Ok(replay)
+    }
+
+    /// Staged rows of origins that do not wait in quarantine, staged for themselves, and how many there are.
+    async fn without_known(&self, staged: &[Add], engine: &Engine) -> Result<(Vec<Add>, u64)> {
+        let mut writer = self.table.staging().writer(quarantine::schema(), &[]);
+        let mut stream = read(&self.table, staged, &quarantine::schema(), engine).await?;
+        while let Some(batch) = stream.try_next().await? {
+            let view = View::of(&batch)?;
+            let new: Vec<bool> =
+                (0..batch.num_rows()).map(|row| !self.holds(view.source(row), view.position(row))).collect();
+            writer.write(&filter_record_batch(&batch, &new.into()).map_err(unchosen)?).await?;
+        }
+        let rows = writer.rows();
+        Ok((writer.close().await?, rows))
+    }
+
+    /// How many staged rows are of origins that do not wait in quarantine.
+    ///
+    /// # Errors
+    /// When the staged files cannot be read.
+    pub async fn unknown(&self, staged: &[Add], engine: &Engine) -> Result<u64> {
+        let mut unknown = 0;
+        let mut stream = read(&self.table, staged, &quarantine::schema(), engine).await?;
+        while let Some(batch) = stream.try_next().await? {
+            let view = View::of(&batch)?;
+            let is_new = |row: &usize| !self.holds(view.source(*row), view.position(*row));
+            unknown += (0..batch.num_rows()).filter(is_new).count() as u64;
+        }
+        Ok(unknown)
+    }
+
+    /// Whether a row of this origin is among those that wait.
+    pub fn holds(&self, source: &str, position: i64) -> bool {
+        self.origins.get(source).is_some_and(|positions| positions.contains(&position))
     }
 
     /// Why rows are refused again, by where they came from.
@@ -260,109 +316,13 @@ async fn read(table: &Table, files: &[Add], schema: &SchemaRef, engine: &Engine)
 fn push(rows: &mut Vec<RecordBatch>, batch: &RecordBatch, keep: Vec<bool>) -> Result<()> {
     if keep.contains(&true) {
         let kept = filter_record_batch(batch, &BooleanArray::from(keep));
-        rows.push(kept.map_err(|error| Error::bug("could not choose rows of a quarantine table").with_source(error))?);
+        rows.push(kept.map_err(unchosen)?);
     }
     Ok(())
 }
 
-/// Rows of a quarantine table, value by value.
-pub struct View<'a> {
-    rows: &'a RecordBatch,
-    sources: &'a StringViewArray,
-    runs: &'a StringViewArray,
-    states: &'a StringViewArray,
-}
-
-impl<'a> View<'a> {
-    /// The rows of a batch in the schema of quarantine tables.
-    ///
-    /// # Errors
-    /// [`stage::Kind::Bug`] when it has another schema.
-    pub fn of(rows: &'a RecordBatch) -> Result<View<'a>> {
-        Ok(View { rows, sources: text(rows, "source")?, runs: text(rows, "run")?, states: text(rows, replay::STATE)? })
-    }
-
-    /// The run that refused the row first.
-    pub fn run(&self, row: usize) -> &'a str {
-        if self.runs.is_valid(row) { self.runs.value(row) } else { "" }
-    }
-
-    /// Whether the row waits, or went on.
-    pub fn state(&self, row: usize) -> &'a str {
-        if self.states.is_valid(row) { self.states.value(row) } else { replay::QUARANTINED }
-    }
-
-    /// Why the row is refused by the newest look at it; why it was when it no longer is.
-    pub fn reasons(&self, row: usize) -> Vec<String> {
-        match self.last_replay(row) {
-            Some((replays, last)) if self.state(row) == replay::QUARANTINED => replays
-                .column_by_name("reasons")
-                .map(|reasons| texts(reasons.as_list::<i32>(), last))
-                .unwrap_or_default(),
-            _ => self.first_reasons(row),
-        }
-    }
-
-    /// Why the row was refused first.
-    pub fn first_reasons(&self, row: usize) -> Vec<String> {
-        self.rows.column_by_name("reasons").map(|reasons| texts(reasons.as_list::<i32>(), row)).unwrap_or_default()
-    }
-
-    /// The file or partition the row came from; empty when that is not known.
-    pub fn source(&self, row: usize) -> &'a str {
-        if self.sources.is_valid(row) { self.sources.value(row) } else { "" }
-    }
-
-    fn position(&self, row: usize) -> i64 {
-        self.number("position", row).unwrap_or(-1)
-    }
-
-    fn batch(&self, row: usize) -> Option<i64> {
-        self.number("batch", row)
-    }
-
-    /// When the row was refused first, in microseconds since 1970.
-    pub fn at_micros(&self, row: usize) -> i64 {
-        let times =
-            self.rows.column_by_name("quarantined_at").map(|times| times.as_primitive::<TimestampMicrosecondType>());
-        times.map_or(0, |times| times.value(row))
-    }
-
-    /// Whether the row waits and was not looked at by this run.
-    fn waits(&self, row: usize, run: &str) -> bool {
-        let seen = self.last_replay(row).is_some_and(|(replays, last)| {
-            let runs = replays.column_by_name("run").map(|runs| runs.as_string_view());
-            runs.is_some_and(|runs| runs.is_valid(last) && runs.value(last) == run)
-        });
-        self.state(row) == replay::QUARANTINED && !seen
-    }
-
-    /// The entries of all rows, and which is the newest of this one.
-    fn last_replay(&self, row: usize) -> Option<(&'a StructArray, usize)> {
-        let lists = self.rows.column_by_name(replay::REPLAYS)?.as_list::<i32>();
-        let end = *lists.value_offsets().get(row + 1)? as usize;
-        let is_empty = lists.is_null(row) || lists.value_length(row) == 0;
-        (!is_empty).then(|| (lists.values().as_struct(), end - 1))
-    }
-
-    fn number(&self, name: &str, row: usize) -> Option<i64> {
-        let numbers = self.rows.column_by_name(name)?.as_primitive::<Int64Type>();
-        numbers.is_valid(row).then(|| numbers.value(row))
-    }
-}
-
-fn texts(lists: &arrow::array::ListArray, row: usize) -> Vec<String> {
-    if lists.is_null(row) {
-        return Vec::new();
-    }
-    let list = lists.value(row);
-    let Ok(list) = cast(&list, &DataType::Utf8View) else { return Vec::new() };
-    list.as_string_view().iter().flatten().map(str::to_owned).collect()
-}
-
-fn text<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a StringViewArray> {
-    let column = rows.column_by_name(name).and_then(|column| column.as_string_view_opt());
-    column.ok_or_else(|| Error::bug(format!("a quarantine table has no text column `{name}`")))
+fn unchosen(error: ArrowError) -> Error {
+    Error::bug("could not choose rows of a quarantine table").with_source(error)
 }
 
 #[cfg(test)]

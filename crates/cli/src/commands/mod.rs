@@ -3,8 +3,10 @@
 mod check;
 mod completions;
 mod explain;
+mod gaps;
 mod generate;
 mod history;
+mod interval;
 mod new;
 mod optimize;
 mod produce;
@@ -42,6 +44,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Query(arguments) => query::run(open(&project)?, &arguments, output).await,
         Command::Runs(arguments) => runs::run(open(&project)?, &arguments, output).await,
         Command::History(arguments) => history::run(open(&project)?, &arguments, output).await,
+        Command::Gaps(arguments) => gaps::run(open(&project)?, &arguments, output).await,
         Command::Quarantine(command) => quarantine::run(open(&project)?, &command, output).await,
         Command::Optimize(arguments) => optimize::run(open(&project)?, &arguments, output).await,
         Command::Vacuum(arguments) => vacuum::run(open(&project)?, &arguments, output).await,

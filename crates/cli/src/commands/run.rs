@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ::stage::{Context, Result, TableName};
+use ::stage::{Context, Error, Interval, Result, TableName};
 use serde_json::json;
-use workflow::{Event, RunOutcome, Selection, Surroundings, Workflow, Workshop};
+use workflow::{Event, RunOutcome, Selection, Surroundings, Task, Workflow, Workshop};
 
+use super::interval;
 use crate::args::{OutputFormat, RunArguments};
 use crate::output::{self, thousands};
 use crate::progress::Display;
@@ -16,13 +17,22 @@ use crate::workbench::Workbench;
 /// Runs the named workflow.
 pub(super) async fn run(workbench: Workbench, arguments: &RunArguments, output: OutputFormat) -> Result<u8> {
     let workflow = workbench.project.workflow(workflow_name(&arguments.workflow))?.clone();
-    let selection = match (arguments.only.is_empty(), arguments.from.is_empty()) {
+    let interval = interval::asked(arguments)?;
+    if !arguments.only.is_empty() && !arguments.from.is_empty() && interval.is_none() {
+        return Err(Error::config("--only and --from both choose tasks; give one of them"));
+    }
+    let selection = match (arguments.only.is_empty(), arguments.from.is_empty() || interval.is_some()) {
         (false, _) => Selection::Only(arguments.only.clone()),
         (true, false) => Selection::From(arguments.from.clone()),
         (true, true) => Selection::All,
     };
     let parameters = arguments.parameters.iter().cloned().collect();
-    let asked = Asked { selection, full_refresh: arguments.full_refresh, parameters };
+    if interval.is_some() {
+        let is_chosen = |task: &&Task| arguments.only.is_empty() || arguments.only.iter().any(|key| key == task.key());
+        let tasks = workflow.tasks().iter().filter(is_chosen);
+        interval::check(&workbench.project, &tasks.flat_map(|task| workbench.tables_of(task.body())).collect())?;
+    }
+    let asked = Asked { selection, full_refresh: arguments.full_refresh, interval, parameters };
     execute(&workbench, &workbench, &workflow, asked, output).await
 }
 
@@ -32,13 +42,15 @@ pub(super) struct Asked {
     pub(super) selection: Selection,
     /// Whether silver and gold are rebuilt.
     pub(super) full_refresh: bool,
+    /// The event times that silver tables make anew.
+    pub(super) interval: Option<Interval>,
     /// The parameters that were given.
     pub(super) parameters: BTreeMap<String, String>,
 }
 
 impl Default for Asked {
     fn default() -> Self {
-        Asked { selection: Selection::All, full_refresh: false, parameters: BTreeMap::new() }
+        Asked { selection: Selection::All, full_refresh: false, interval: None, parameters: BTreeMap::new() }
     }
 }
 
@@ -50,12 +62,13 @@ pub(super) async fn execute(
     asked: Asked,
     output: OutputFormat,
 ) -> Result<u8> {
-    let Asked { selection, full_refresh, parameters } = asked;
+    let Asked { selection, full_refresh, interval, parameters } = asked;
     let signals = Signals::listen();
     let history = workbench.history()?;
     let context = Context {
         cancellation: signals.cancellation.clone(),
         full_refresh,
+        interval,
         parameters,
         ..Context::new(workflow.name())
     };

@@ -120,6 +120,7 @@ impl Planner<'_> {
         let mut problems = check_written(&self.engine, &spec.write, &output);
         let written = silver::written_columns(&spec.write, &output);
         problems.extend(check_columns_exist("partition_by", &spec.partition_by, &names(&written), ""));
+        problems.extend(silver::check_event_time(spec, &written));
         self.note(table, problems);
         Some(written)
     }

@@ -5,6 +5,7 @@
 
 mod case;
 mod compare;
+mod landed;
 mod run;
 pub(crate) mod spec;
 mod values;

@@ -20,6 +20,7 @@ use workflow::{Body, Workshop as _};
 
 use super::case::{Case, Check, Crash, Given, Of, Rows, Step};
 use super::compare::{Difference, differences};
+use super::landed::{ending, file_of, format_of};
 use super::values::rows_of_text;
 use crate::Workbench;
 use crate::project::{Definition, LakeSettings, Project};
@@ -350,66 +351,6 @@ fn typed(schema: &SchemaRef, rows: &[Map<String, Value>]) -> Result<RecordBatch>
         builder.with_coerce_primitive(true).with_batch_size(rows.len().max(1)).build_decoder().map_err(failed)?;
     decoder.serialize(rows).map_err(failed)?;
     Ok(decoder.flush().map_err(failed)?.unwrap_or_else(|| RecordBatch::new_empty(schema.clone())))
-}
-
-/// How a source's rows are written where they are given as text. What is no text is given as JSON.
-fn format_of(source: &SourceSpec) -> (Format, CsvSpec) {
-    match source {
-        SourceSpec::Files(files) => match files.format {
-            Format::Parquet | Format::Avro => (Format::Ndjson, CsvSpec::default()),
-            format => (format, files.csv.clone()),
-        },
-        SourceSpec::Kafka(_) | SourceSpec::Kinesis(_) => (Format::Ndjson, CsvSpec::default()),
-    }
-}
-
-fn ending(format: Format) -> &'static str {
-    match format {
-        Format::Csv => "csv",
-        Format::Json => "json",
-        _ => "ndjson",
-    }
-}
-
-/// A file that holds these rows.
-fn file_of(rows: &[Map<String, Value>], format: Format, csv: &CsvSpec) -> Result<String> {
-    if rows.is_empty() {
-        return Ok(String::new());
-    }
-    match format {
-        Format::Json => Ok(json!(rows).to_string()),
-        Format::Csv => csv_of(rows, csv),
-        _ => Ok(rows.iter().map(|row| format!("{}\n", Value::Object(row.clone()))).collect()),
-    }
-}
-
-fn csv_of(rows: &[Map<String, Value>], spec: &CsvSpec) -> Result<String> {
-    let failed = |error: csv::Error| Error::config("rows do not form CSV").with_source(error);
-    let byte = |text: &str, otherwise: u8| text.bytes().next().unwrap_or(otherwise);
-    let mut header: Vec<&String> = Vec::new();
-    for name in rows.iter().flat_map(Map::keys) {
-        if !header.contains(&name) {
-            header.push(name);
-        }
-    }
-    let mut writer = csv::WriterBuilder::new()
-        .delimiter(byte(&spec.delimiter, b','))
-        .quote(byte(&spec.quote, b'"'))
-        .from_writer(Vec::new());
-    if spec.header {
-        writer.write_record(&header).map_err(failed)?;
-    }
-    for row in rows {
-        let fields = header.iter().map(|name| match row.get(*name) {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        });
-        writer.write_record(fields.collect::<Vec<_>>()).map_err(failed)?;
-    }
-    let bytes =
-        writer.into_inner().map_err(|error| Error::bug("could not write CSV").with_source(error.into_error()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A table that nobody filled is the usual slip.

@@ -13,7 +13,7 @@ use arrow::datatypes::{Int64Type, SchemaRef};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use lake::{Changes, Commit, Record, Replay, Table, ledger};
-use quality::replay::{Selection, Together, Waiting, waiting};
+use quality::replay::{Fate, Selection, Together, Waiting, waiting};
 use quality::{Gate, Passage, Passed, batch};
 use sql::{RowFunction, RowStep, RowStream};
 
@@ -60,13 +60,16 @@ impl SilverReplay {
         let Some(waiting) = next else { return Ok(Progress::idle()) };
         let (reading, chosen) = self.find(&table, &waiting).await?;
         let input = self.input(&reading, &chosen)?;
-        let lateness = self.tell_late(&reading, &input, context).await?;
+        let lateness = silver.tell_late_anew(&reading, &input, context).await?;
         let query = silver.transform(input, silver.look_up().await?, lateness).await?;
         let gate = Gate::open(&silver.lake, &silver.engine, &silver.name, &silver.spec.expect, reading.batch, context)?;
         let files = self.validate(&table, &query, &gate, context).await?;
         let mut passed = gate.close().await?;
-        let is_there = |source: &str, position: i64| chosen.was_met(source, position);
-        let replay = waiting.decide(&mut passed, is_there, &silver.engine, context).await?;
+        let fate = |source: &str, position: i64| match chosen.was_met(source, position) {
+            true => Fate::Decided,
+            false => Fate::Gone,
+        };
+        let replay = waiting.decide(&mut passed, fate, &silver.engine, context).await?;
         let _committing = context.begin_commit()?;
         self.commit(&mut table, &waiting, &reading, query, files, passed, replay, context).await
     }
@@ -103,19 +106,6 @@ impl SilverReplay {
         };
         let step = OnlyChosen { chosen: chosen.clone(), schema };
         Ok(Input { files: sql::stepped(files, Arc::new(step)), ..input })
-    }
-
-    /// Which upstream rows are late, decided anew over all of them: a row is late by those before it, which no longer are
-    /// at hand otherwise.
-    async fn tell_late(&self, reading: &Reading, input: &Input, context: &Context) -> Result<Option<Arc<Lateness>>> {
-        let silver = &self.silver;
-        let Some(spec) = &silver.spec.watermark else { return Ok(None) };
-        let watermark = Watermark::new(spec, &reading.upstream, &reading.position, &input.cleaner)?;
-        let all = silver.input(reading)?.files;
-        let files = &reading.changes.added;
-        let lateness =
-            watermark.decide(files, all, BTreeMap::new(), &silver.engine, silver.memory_bytes, context).await?;
-        Ok(Some(Arc::new(lateness)))
     }
 
     async fn validate(&self, table: &Table, query: &Query, gate: &Gate, context: &Context) -> Result<Files> {
@@ -185,6 +175,23 @@ impl SilverReplay {
             record,
         };
         batch::commit(&silver.lake, table, commit, &files.spent).await
+    }
+}
+
+impl Silver {
+    /// Which upstream rows are late, decided anew over all of them: a row is late by those before it, which no longer are
+    /// at hand otherwise.
+    pub(super) async fn tell_late_anew(
+        &self,
+        reading: &Reading,
+        input: &Input,
+        context: &Context,
+    ) -> Result<Option<Arc<Lateness>>> {
+        let Some(spec) = &self.spec.watermark else { return Ok(None) };
+        let watermark = Watermark::new(spec, &reading.upstream, &reading.position, &input.cleaner)?;
+        let (files, all) = (&reading.changes.added, self.input(reading)?.files);
+        let lateness = watermark.decide(files, all, BTreeMap::new(), &self.engine, self.memory_bytes, context).await?;
+        Ok(Some(Arc::new(lateness)))
     }
 }
 
@@ -292,7 +299,7 @@ impl Once {
 }
 
 /// Where rows came from.
-fn origins(rows: &RecordBatch) -> Result<Vec<(&str, i64)>> {
+pub(super) fn origins(rows: &RecordBatch) -> Result<Vec<(&str, i64)>> {
     let unknown = || Error::bug("rows of a replay do not say where they came from");
     let sources = rows.column_by_name(ORIGIN[0]).and_then(|column| column.as_string_view_opt()).ok_or_else(unknown)?;
     let positions = rows.column_by_name(ORIGIN[1]).and_then(|column| column.as_primitive_opt::<Int64Type>());
