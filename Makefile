@@ -32,7 +32,8 @@ build: tools ## Build the `medallion` command for development
 release: tools ## Build the `medallion` command optimised, into release/ of the target folder
 	cargo build --release -p cli
 
-demo: build ## Generate data, run two pipelines from landing files to gold, and show the results
+demo: build ## Try the pipelines on their tests, generate data, run two of them to gold, and show the results
+	$(MEDALLION) test
 	$(MEDALLION) generate experiments --rows $(ROWS)
 	$(MEDALLION) generate behavior --rows $(ROWS)
 	$(MEDALLION) run demo
@@ -89,7 +90,7 @@ bench-endure: tools ## Measure whether a stream holds out at a high rate for ten
 
 soak: tools go ## Crash, fail and cut far more often than `make test` does, and count the rows
 	cargo build --workspace --bins
-	MEDALLION_CRASHES=$(CRASHES) MEDALLION_OUTAGE=$(OUTAGE) cargo test -p cli -p medallion-tests --test it -- --nocapture crash outage backlog equals_batch
+	MEDALLION_CRASHES=$(CRASHES) MEDALLION_OUTAGE=$(OUTAGE) MEDALLION_REFUSED=10000 cargo test -p cli -p medallion-tests --test it -- --nocapture crash outage backlog equals_batch killed_replay
 	PROPTEST_CASES=$(CASES) cargo test -p cli -p medallion-tests --lib -- --nocapture batch_cuts
 
 clean-demo: ## Delete what the demos made: the lake, the generated landing files, the run history

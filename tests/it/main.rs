@@ -24,6 +24,7 @@ mod streaming;
 mod waiting;
 
 mod architecture; // which crate may use which
+mod backfill; // intervals of event time
 mod check; // `medallion check`
 mod concurrency; // several processes on one lake
 mod crash; // kill -9 at any moment
@@ -38,7 +39,9 @@ mod kinesis; // streams of Kinesis, each record once
 mod landing; // which files are read, and when again
 mod late_rows; // watermarks of silver tables
 mod maintenance; // optimize and vacuum
+mod pipeline_tests; // `medallion test`
 mod quality; // expectations, quarantine, audits
+mod replay; // rows in quarantine once more
 mod retail; // the real invoices
 mod runner; // workflows: order, failures, signals, history
 mod storage; // lakes that fail: no server, no rights, no space, altered tables

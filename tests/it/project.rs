@@ -232,7 +232,8 @@ fn binary() -> PathBuf {
     built
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder and what is below it.
+pub fn copy(from: &Path, to: &Path) {
     for file in files_below(from) {
         let target = to.join(file.strip_prefix(from).unwrap());
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();

@@ -12,9 +12,13 @@ pub mod kinesis;
 mod listing;
 pub mod messages;
 mod queue;
+mod replay;
+mod replay_files;
 mod schema;
 pub mod spec;
 mod stage;
 
 pub use columns::{is_system, system_fields};
+pub use listing::Landing;
+pub use replay::{BronzeReplay, Texts};
 pub use stage::Bronze;

@@ -25,8 +25,13 @@ pub fn hints(spec: &BronzeSpec) -> Result<Schema> {
 
 /// The columns made from the paths of these files: text, unless a hint says otherwise.
 pub fn path_fields(files: &[LandedFile], hints: &Schema) -> Vec<FieldRef> {
+    path_fields_of(files.iter().map(|file| file.path.as_str()), hints)
+}
+
+/// The columns made from these paths.
+pub fn path_fields_of<'a>(paths: impl Iterator<Item = &'a str>, hints: &Schema) -> Vec<FieldRef> {
     let mut fields: BTreeMap<String, FieldRef> = BTreeMap::new();
-    for (key, _) in files.iter().flat_map(|file| path_columns(&file.path)) {
+    for (key, _) in paths.flat_map(path_columns) {
         let hint = hints.field_with_name(&key).map(|field| field.data_type().clone());
         let data_type = hint.unwrap_or(DataType::Utf8View);
         fields.entry(key.clone()).or_insert_with(|| Arc::new(Field::new(key, data_type, true)));

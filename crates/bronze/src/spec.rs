@@ -115,6 +115,23 @@ pub struct FilesSpec {
     pub trigger: TimeSpan,
 }
 
+impl FilesSpec {
+    /// All files of a folder, read as soon as they are there.
+    pub fn of_folder(path: String, format: Format, csv: CsvSpec) -> FilesSpec {
+        FilesSpec {
+            path,
+            format,
+            pattern: None,
+            csv,
+            on_change: OnChange::default(),
+            max_files: default_max_files(),
+            max_bytes: default_max_bytes(),
+            minimum_age_seconds: 0,
+            trigger: default_trigger(),
+        }
+    }
+}
+
 fn default_trigger() -> TimeSpan {
     TimeSpan::milliseconds(1_000)
 }

@@ -1,8 +1,12 @@
 //! The arguments as they are typed. The doc comments are the help that users read.
 
+mod mending;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::mending::{Every, GapsArguments, QuarantineCommand, ReplayArguments, ShowQuarantineArguments};
 
 /// Bronze, silver and gold jobs on open Delta tables, from one binary.
 #[derive(Debug, Parser)]
@@ -50,12 +54,19 @@ pub(crate) enum Command {
     Gold(StageArguments),
     /// Check the rows of one table as it stands against its expectations
     Quality(QualityArguments),
+    /// Run the tests of pipelines, on rows of their own and without the lake
+    Test(TestArguments),
     /// Show a table (spec, columns, SQL, positions) or a workflow (its tasks and what they wait for)
     Show(ShowArguments),
     /// Ask the lake in SQL
     Query(QueryArguments),
     /// List runs, or show one
     Runs(RunsArguments),
+    /// List the days or hours in which a table has no rows
+    Gaps(GapsArguments),
+    /// Look at rows that were refused, and let in those that today's rules accept
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// List the versions of a table and what made them
     History(HistoryArguments),
     /// Write the small files of a table together; its rows stay the same
@@ -77,11 +88,14 @@ pub(crate) struct RunArguments {
     /// The workflow: its name, or its file
     pub(crate) workflow: String,
     /// Run only these tasks; what they depend on is taken as done
-    #[arg(long, value_name = "TASK", value_delimiter = ',', conflicts_with = "from")]
-    pub(crate) only: Vec<String>,
-    /// Run these tasks and all that come after them
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Run these tasks and all that come after them; with --to, the first time of an interval, such as 2024-01-01
+    #[arg(long, value_name = "TASK|TIME", value_delimiter = ',')]
     pub(crate) from: Vec<String>,
+    /// Make the event times from --from up to, but without, this time anew in silver, and refresh gold
+    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "full_refresh")]
+    pub(crate) to: Option<String>,
     /// Rebuild every silver and gold table from all of its upstream
     #[arg(long)]
     pub(crate) full_refresh: bool,
@@ -121,6 +135,12 @@ pub(crate) struct StageArguments {
 pub(crate) struct QualityArguments {
     /// The table, such as shop.silver.orders
     pub(crate) table: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    /// A pipeline, or one test by its name (shop/late_orders) or file; all tests when left out
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -271,7 +291,7 @@ pub(crate) struct NewArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArguments {
-    /// Which schema to print: medallion, bronze, silver, gold or workflow; all names when left out
+    /// Which schema to print: medallion, bronze, silver, gold, workflow or test; all names when left out
     pub(crate) name: Option<String>,
     /// Write all schemas into this folder
     #[arg(long, value_name = "FOLDER")]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use stage::{Error, Kind, Result};
 
 /// The files of a new project, `{name}` being its name.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 13] = [
     ("medallion.toml", include_str!("../scaffold/medallion.toml")),
     (".gitignore", include_str!("../scaffold/gitignore")),
     ("README.md", include_str!("../scaffold/README.md")),
@@ -18,6 +18,7 @@ const FILES: [(&str, &str); 12] = [
     ("pipelines/shop/gold/daily_revenue.sql", include_str!("../scaffold/pipelines/shop/gold/daily_revenue.sql")),
     ("pipelines/shop/gold/customers.toml", include_str!("../scaffold/pipelines/shop/gold/customers.toml")),
     ("pipelines/shop/gold/customers.sql", include_str!("../scaffold/pipelines/shop/gold/customers.sql")),
+    ("pipelines/shop/tests/orders.toml", include_str!("../scaffold/pipelines/shop/tests/orders.toml")),
 ];
 
 const WORKFLOW: (&str, &str) = ("workflows/shop.json", include_str!("../scaffold/workflows/shop.json"));

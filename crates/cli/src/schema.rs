@@ -9,8 +9,9 @@ use silver::spec::SilverSpec;
 use workflow::spec::WorkflowSpec;
 
 use crate::project::{SettingsSpec, schema_of};
+use crate::testing::spec::TestSpec;
 
-/// The name and the JSON Schema of each kind of file: `medallion.toml`, tables by layer, and workflows.
+/// The name and the JSON Schema of each kind of file: `medallion.toml`, tables by layer, workflows and tests.
 pub fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("medallion", titled::<SettingsSpec>("medallion.toml")),
@@ -18,6 +19,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("silver", titled::<SilverSpec>("Silver table")),
         ("gold", titled::<GoldSpec>("Gold table")),
         ("workflow", titled::<WorkflowSpec>("Workflow")),
+        ("test", titled::<TestSpec>("Test of a pipeline")),
     ]
 }
 

@@ -3,23 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use bronze::Bronze;
 use bronze::kafka::KafkaSecrets;
 #[cfg(feature = "kinesis")]
 use bronze::kinesis::KinesisSecrets;
 use bronze::messages::Sink;
+use bronze::messages::replay::Messages;
 use bronze::spec::{BronzeSpec, SourceSpec};
+use bronze::{Bronze, BronzeReplay, Landing, Texts};
 use futures::future::try_join_all;
 use gold::Gold;
 use lake::{Lake, S3Settings, ledger};
 use quality::Audit;
-use silver::Silver;
+use quality::replay::Selection;
+use silver::spec::SilverSpec;
+use silver::{Silver, SilverReplay};
 use sql::{Engine, EngineOptions};
 use stage::{Error, Layer, Result, Stage, TableName};
 use workflow::{Body, History, Workshop};
 
 use crate::memory;
-use crate::project::{Definition, Project, Table};
+use crate::project::{Definition, Project, SqlText, Table};
 
 /// The part of a project's memory that SQL may reserve. The rest is for decoding, keys, row groups being written, and
 /// what libraries use without telling the pool.
@@ -44,11 +47,19 @@ impl Workbench {
     /// # Errors
     /// When a secret cannot be had or the lake's location cannot be understood.
     pub fn open(project: Project) -> Result<Workbench> {
-        let s3 = project.s3()?;
-        let lake = Lake::new(&project.lake.path, &s3)?;
         let memory_bytes = (project.memory_bytes as f64 * MEMORY_FOR_SQL) as usize;
         let engine = Engine::new(EngineOptions { memory_bytes, spill_folder: None, threads: project.threads })?;
         memory::watch(project.memory_bytes);
+        Workbench::with_engine(project, engine)
+    }
+
+    /// Opens the lake of a project for an engine that is there already.
+    ///
+    /// # Errors
+    /// As [`Workbench::open`].
+    pub fn with_engine(project: Project, engine: Engine) -> Result<Workbench> {
+        let s3 = project.s3()?;
+        let lake = Lake::new(&project.lake.path, &s3)?;
         let storage = lake.storage();
         engine.runtime().register_object_store(&storage.root_url(), storage.root.clone());
         Ok(Workbench { project, lake, engine, s3 })
@@ -116,11 +127,7 @@ impl Workbench {
         let name = name.clone();
         Ok(match &table.definition {
             Definition::Bronze(spec) => self.bronze(name, spec.clone())?,
-            Definition::Silver { spec, from, sql } => {
-                let sql = sql.as_ref().map(|sql| sql.text.clone());
-                let memory_bytes = usize::try_from(self.project.memory_bytes).unwrap_or(usize::MAX);
-                Box::new(Silver::new(name, from.clone(), spec.clone(), sql, lake, engine, memory_bytes))
-            }
+            Definition::Silver { spec, from, sql } => Box::new(self.silver(name, spec, from, sql.as_ref())),
             Definition::Gold { spec, sql } => Box::new(Gold::new(name, spec.clone(), sql.text.clone(), lake, engine)),
         })
     }
@@ -146,6 +153,46 @@ impl Workbench {
             // `check` says so at its place; nothing runs before it.
             #[cfg(not(feature = "kinesis"))]
             SourceSpec::Kinesis(_) => return Err(Error::config(bronze::kinesis::NEEDS_FEATURE)),
+        })
+    }
+
+    fn silver(&self, name: TableName, spec: &SilverSpec, from: &TableName, sql: Option<&SqlText>) -> Silver {
+        let sql = sql.map(|sql| sql.text.clone());
+        let memory_bytes = usize::try_from(self.project.memory_bytes).unwrap_or(usize::MAX);
+        Silver::new(name, from.clone(), spec.clone(), sql, self.lake.clone(), self.engine.clone(), memory_bytes)
+    }
+
+    /// The stage that looks again at rows of a table that are in quarantine.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Config`] for a table whose rows are not read one by one.
+    pub fn replay(&self, name: &TableName, selection: Selection) -> Result<Box<dyn Stage>> {
+        match &self.table(name)?.definition {
+            Definition::Bronze(spec) => {
+                let (texts, spec) = (self.texts(spec)?, spec.clone());
+                let (lake, engine) = (self.lake.clone(), self.engine.clone());
+                Ok(Box::new(BronzeReplay::new(name.clone(), spec, texts, selection, lake, engine)))
+            }
+            Definition::Silver { spec, from, sql } => {
+                let silver = self.silver(name.clone(), spec, from, sql.as_ref());
+                Ok(Box::new(SilverReplay::new(silver, selection)))
+            }
+            Definition::Gold { .. } => Err(Error::config(format!("{name} is made anew by its query"))),
+        }
+    }
+
+    /// How text of a source that was refused is decoded again.
+    fn texts(&self, spec: &BronzeSpec) -> Result<Texts> {
+        Ok(match &spec.source {
+            SourceSpec::Files(files) => {
+                let source = source_name(&self.project, &files.path);
+                Texts::Files(Box::new(Landing::open(files, &source, &self.s3)?))
+            }
+            SourceSpec::Kafka(kafka) => {
+                let secrets = KafkaSecrets::read(kafka, |text| self.project.secret(text))?;
+                Texts::Messages(Messages::of_kafka(kafka, &secrets)?)
+            }
+            SourceSpec::Kinesis(_) => Texts::Unknown("records of Kinesis that did not decode cannot be replayed yet"),
         })
     }
 

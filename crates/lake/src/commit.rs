@@ -249,6 +249,12 @@ impl Table {
                 self.name
             )));
         }
+        if commit.record.replay.is_some() && self.was_rebuilt_since(read_version).await? {
+            return Err(Error::conflict(format!(
+                "all rows of {} were checked anew while some were replayed; the replay was dropped",
+                self.name
+            )));
+        }
         // A file whose rows were deleted by a vector beside it is another one under the same path.
         let active: HashMap<_, _> = match commit.remove.is_empty() {
             true => HashMap::new(),
@@ -258,6 +264,19 @@ impl Table {
             return Err(Error::conflict(format!("files of {} that this batch replaces are gone", self.name)));
         }
         Ok(())
+    }
+
+    /// Whether all rows were checked anew, those in quarantine among them.
+    async fn was_rebuilt_since(&self, version: Option<u64>) -> Result<bool> {
+        let first = version.map_or(0, |version| version + 1);
+        let Some(newest) = self.version() else { return Ok(false) };
+        for version in first..=newest {
+            let Some(actions) = self.actions(version).await? else { return Ok(true) };
+            if record_of(&actions).is_some_and(|record| record.replaces_quarantine) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn rows_changed_since(&self, version: Option<u64>) -> Result<bool> {

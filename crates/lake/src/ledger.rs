@@ -13,6 +13,7 @@ use stage::{Checkpoint, Error, OffsetRange, Result, TableName};
 use crate::commit::{Commit, Operation};
 use crate::open::Lake;
 use crate::record::{IngestedFile, Record};
+use crate::replay;
 use crate::table::{Table, record_of};
 
 /// The system tables of a pipeline.
@@ -41,13 +42,23 @@ pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> 
     let mut quarantine = lake.open(&table.name().quarantine()).await?;
     for (version, record) in pending_quarantine(&quarantine, table).await? {
         let from = quarantine.position(&position).await?;
+        let (operation, add, remove) = match &record.replay {
+            Some(replay) => {
+                let noted = replay::noted(lake, &quarantine, replay, &record.run, version, schema).await?;
+                let (operation, mut add, remove) = noted;
+                add.extend(record.quarantine.iter().cloned());
+                (operation, add, remove)
+            }
+            None if record.replaces_quarantine => (Operation::Overwrite, record.quarantine.clone(), Vec::new()),
+            None => (Operation::Append, record.quarantine.clone(), Vec::new()),
+        };
         let commit = Commit {
-            operation: if record.replaces_quarantine { Operation::Overwrite } else { Operation::Append },
+            operation,
             schema: schema.clone(),
             partition_by: Vec::new(),
             properties: Default::default(),
-            add: record.quarantine.clone(),
-            remove: Vec::new(),
+            add,
+            remove,
             range: Some(OffsetRange {
                 from: Checkpoint::of(&position, from),
                 to: Checkpoint::of(&position, version as i64 + 1),
@@ -55,7 +66,7 @@ pub async fn roll_quarantine(lake: &Lake, table: &Table, schema: &SchemaRef) -> 
             record: Record {
                 run: record.run.clone(),
                 batch: record.batch,
-                action: "quarantine".into(),
+                action: if record.replay.is_some() { "replay" } else { "quarantine" }.into(),
                 ..Record::default()
             },
         };

@@ -11,6 +11,7 @@
 //! - [`Changes`] is what happened to a table since a version.
 //! - [`maintenance`] keeps files few, large and needed, and the log short.
 //! - [`ledger`] rolls quarantine and system tables forward.
+//! - [`replay`] notes in quarantine tables what became of rows that were looked at again.
 
 mod changes;
 mod commit;
@@ -20,6 +21,7 @@ mod local_log;
 pub mod maintenance;
 mod open;
 mod record;
+pub mod replay;
 mod rolling;
 mod scan;
 mod schema;
@@ -34,7 +36,7 @@ pub use commit::{Commit, Operation};
 pub use deltalake::kernel::Add;
 pub use error::{classify_delta, classify_parquet, classify_store};
 pub use open::Lake;
-pub use record::{Considered, IngestedFile, KEPT_FOLDER, REMEMBERED_FOLDER, Record, Remembered, RuleOutcome};
+pub use record::{Considered, IngestedFile, KEPT_FOLDER, REMEMBERED_FOLDER, Record, Remembered, Replay, RuleOutcome};
 pub use rolling::RollingWriter;
 pub use schema::{in_flight, union};
 pub use statistics::rows_told;

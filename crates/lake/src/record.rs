@@ -63,6 +63,9 @@ pub struct Record {
     pub earlier_quarantine: Option<u64>,
     /// Whether all rows were checked anew, so that what was refused before is refused again or not any more.
     pub replaces_quarantine: bool,
+    /// Where this commit brings in rows that were refused before: what became of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
     /// The versions of other tables that were read.
     pub reads: BTreeMap<String, u64>,
     /// A fingerprint of the spec and SQL that made these rows.
@@ -107,7 +110,7 @@ pub struct Remembered {
 impl Record {
     /// Whether the quarantine table has to know of this commit.
     pub(crate) fn tells_quarantine(&self) -> bool {
-        !self.quarantine.is_empty() || self.replaces_quarantine
+        !self.quarantine.is_empty() || self.replaces_quarantine || self.replay.is_some()
     }
 
     /// Takes over the states of positions that this commit does not move.
@@ -159,6 +162,30 @@ pub struct Considered {
     /// Why it cannot be done, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,
+}
+
+/// A second look at rows in quarantine, as the commit that lets some of them in tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    /// What was decided of each row, staged beside the quarantine table; see [`crate::replay`].
+    pub decided: Vec<Add>,
+    /// Rows that are no longer refused.
+    pub passed: u64,
+    /// Rows that are refused again.
+    pub refused: u64,
+    /// When it was decided, in microseconds since 1970.
+    pub at_micros: i64,
+}
+
+impl Replay {
+    /// What it came to, for people.
+    pub fn reason(&self) -> String {
+        let Replay { passed, refused, .. } = self;
+        format!(
+            "{} rows in quarantine looked at again: {passed} no longer refused, {refused} still are",
+            passed + refused
+        )
+    }
 }
 
 /// How one expectation fared in one batch.

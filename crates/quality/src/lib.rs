@@ -10,6 +10,7 @@
 pub mod batch;
 pub mod counts;
 pub mod quarantine;
+pub mod replay;
 pub mod spec;
 
 mod audit;

@@ -13,6 +13,7 @@ use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use chrono::{DateTime, Utc};
+use lake::replay;
 use stage::columns::{BATCH, POSITION, SOURCE};
 use stage::{Error, Result};
 
@@ -47,7 +48,7 @@ pub struct Unread<'a> {
 
 /// The schema of every quarantine table.
 pub fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
+    let refused = vec![
         Field::new("row", DataType::Utf8View, true),
         Field::new("reasons", DataType::List(Arc::new(element())), true),
         Field::new("source", DataType::Utf8View, true),
@@ -55,7 +56,8 @@ pub fn schema() -> SchemaRef {
         Field::new("batch", DataType::Int64, true),
         Field::new("run", DataType::Utf8View, true),
         Field::new("quarantined_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
-    ]))
+    ];
+    Arc::new(Schema::new(refused.into_iter().chain(replay::fields()).collect::<Vec<_>>()))
 }
 
 /// The violating rows of a batch, in the schema of quarantine tables. Each row is a JSON object with its nulls written
@@ -101,6 +103,26 @@ pub fn unread(texts: &[Unread], origin: &Origin) -> Result<RecordBatch> {
     assemble(raw.finish(), reasons, Arc::new(sources.finish()), positions.finish(), batch, origin)
 }
 
+/// Rows of a quarantine table with other reasons, and without what they held: only what they are known by stays.
+///
+/// # Errors
+/// [`stage::Kind::Bug`] when there are not as many reasons as rows.
+pub(crate) fn with_reasons(rows: &RecordBatch, reasons: &[&Vec<String>]) -> Result<RecordBatch> {
+    let mut lists = ListBuilder::new(StringViewBuilder::new()).with_field(element());
+    for names in reasons {
+        names.iter().for_each(|name| lists.values().append_value(name));
+        lists.append(true);
+    }
+    let lists: ArrayRef = Arc::new(lists.finish());
+    let columns =
+        rows.schema_ref().fields().iter().zip(rows.columns()).map(|(field, column)| match field.name().as_str() {
+            "row" => Arc::new(StringViewArray::from(vec![None::<&str>; rows.num_rows()])) as ArrayRef,
+            "reasons" => lists.clone(),
+            _ => column.clone(),
+        });
+    RecordBatch::try_new(rows.schema(), columns.collect()).map_err(unwritable)
+}
+
 fn assemble<'a, R: IntoIterator<Item = &'a str>>(
     row: StringViewArray,
     reasons: impl Iterator<Item = R>,
@@ -125,6 +147,8 @@ fn assemble<'a, R: IntoIterator<Item = &'a str>>(
         Arc::new(batch),
         Arc::new(run),
         Arc::new(at),
+        Arc::new(StringViewArray::from(vec![Some(replay::QUARANTINED); count])),
+        Arc::new(replay::no_replays(count)?),
     ];
     RecordBatch::try_new(schema(), columns).map_err(unwritable)
 }

@@ -5,6 +5,7 @@
 //! unique_key, merge, scd2, overwrite.
 
 mod clean_step;
+mod event_time;
 mod keys;
 mod known_keys;
 mod merge;
@@ -16,6 +17,7 @@ mod unique;
 mod watermark;
 mod work;
 
+pub use event_time::check_event_time;
 pub use merge::rules::{own_columns, written_columns};
-pub use stage::Silver;
+pub use stage::{Silver, SilverReplay};
 pub use watermark::{check_watermark_column, check_watermark_upstream};

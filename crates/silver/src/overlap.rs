@@ -102,6 +102,13 @@ fn has_between<T: Ord>(values: &[T], least: &T, greatest: &T) -> bool {
     values.get(values.partition_point(|value| value < least)).is_some_and(|value| value <= greatest)
 }
 
+/// The files that may hold a text between `least` and `greatest` in a column.
+pub(crate) fn holding(existing: Vec<Add>, column: &str, least: &str, greatest: &str) -> Vec<Add> {
+    let text = |text: &str| Some(Value::String(text.to_owned()));
+    let wanted = Bounds { least: text(least), greatest: text(greatest) };
+    existing.into_iter().filter(|add| Bounds::of(add, column).meets(&wanted)).collect()
+}
+
 /// What is known of a column: its least and greatest value, each `None` when unknown.
 #[derive(Debug, Clone, Default)]
 struct Bounds {

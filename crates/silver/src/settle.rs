@@ -62,6 +62,7 @@ impl Settling<'_> {
                     partition_by: &self.spec.partition_by,
                     keys: columns,
                     not_before: self.not_before,
+                    existing: None,
                     context: self.context,
                 };
                 let against_table = !self.replaces_all && self.table.version().is_some();

@@ -29,6 +29,10 @@ pub struct SilverSpec {
     /// Declared row work, before the SQL.
     #[serde(default)]
     pub clean: CleanSpec,
+    /// The column of the table that says when a row happened: a timestamp or date. Runs over an interval and
+    /// `medallion gaps` go by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<String>,
     /// How late rows may come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<WatermarkSpec>,

@@ -1,11 +1,13 @@
 //! The silver stage: find the changes upstream, tell late rows, clean, query, validate, commit.
 
+mod backfill;
 mod query;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::stage::{Checkpoint, Context, Error, OffsetRange, Progress, Result, Stage, TableName};
+use ::stage::{Checkpoint, Context, Error, Interval, OffsetRange, Progress, Result, Stage, TableName};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use lake::{Add, Changes, Commit, Lake, Record, RollingWriter, Table, ledger};
@@ -13,6 +15,7 @@ use quality::{Gate, Passage, Passed, batch};
 use sql::Engine;
 
 use self::query::{Input, LookUps, Query};
+pub use self::replay::SilverReplay;
 use crate::keys::{BatchKeys, KeyHasher};
 use crate::known_keys::KnownKeys;
 use crate::merge::rules::Rules;
@@ -37,6 +40,8 @@ pub struct Silver {
     memory_bytes: usize,
     /// What a stream remembers of the table between batches.
     known: KnownKeys,
+    /// The interval that was reprocessed already.
+    backfilled: Option<Interval>,
 }
 
 /// What one advance reads.
@@ -63,12 +68,12 @@ impl Silver {
         memory_bytes: usize,
     ) -> Silver {
         let known = KnownKeys::new(memory_bytes / MEMORY_FOR_KNOWN_KEYS);
-        Silver { name, from, spec, sql, lake, engine, memory_bytes, known }
+        Silver { name, from, spec, sql, lake, engine, memory_bytes, known, backfilled: None }
     }
 
     async fn advance_once(&mut self, context: &Context) -> Result<Progress> {
         let mut table = batch::open(&self.lake, &self.name).await?;
-        let Some(reading) = self.find(&table, context).await? else { return Ok(Progress::idle()) };
+        let Some(reading) = self.find(&table, context).await? else { return self.backfill(&mut table, context).await };
         let look_ups = self.look_up().await?;
         if self.is_unchanged(&table, &reading, &look_ups, context)? {
             return Ok(Progress::idle());

@@ -33,6 +33,8 @@ pub(crate) struct Unique<'a> {
     /// A column of the table, and a time in it before which no row of the batch lies: repeats are looked for no further
     /// back than that.
     pub(crate) not_before: Option<(&'a str, i64)>,
+    /// The files that hold the rows to compare with; those of the table when `None`.
+    pub(crate) existing: Option<&'a [Add]>,
     pub(crate) context: &'a Context,
 }
 
@@ -47,7 +49,11 @@ impl Unique<'_> {
     ) -> Result<Staged> {
         let mut duplicates = Duplicates { but_first: keys.repeated()?, ..Duplicates::default() };
         if against_table {
-            let mut existing = overlapping(self.table.files().await?, &staged.added, self.keys);
+            let existing = match self.existing {
+                Some(files) => files.to_vec(),
+                None => self.table.files().await?,
+            };
+            let mut existing = overlapping(existing, &staged.added, self.keys);
             if let Some((column, micros)) = self.not_before {
                 existing = leave_out_before(existing, column, micros);
             }

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::prelude::{ident, lit};
+use datafusion::prelude::{SessionContext, ident, lit};
 use stage::Result;
 
 use crate::classify;
@@ -36,6 +36,18 @@ pub async fn select(
 /// [`stage::Kind::Bug`] when the plan cannot be limited.
 pub fn first_rows(plan: LogicalPlan, count: usize) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan).limit(0, Some(count)).and_then(LogicalPlanBuilder::build).map_err(classify)
+}
+
+/// All rows of a table in the order of some columns, or in any when none is named.
+///
+/// # Errors
+/// [`stage::Kind::Bug`] when the table does not have the columns.
+pub fn ordered(session: &SessionContext, table: Arc<dyn TableProvider>, order: &[&str]) -> Result<LogicalPlan> {
+    let order: Vec<_> = order.iter().map(|column| ident(*column).sort(true, true)).collect();
+    let rows = session.read_table(table);
+    let rows = if order.is_empty() { rows } else { rows.and_then(|rows| rows.sort(order)) };
+    let rows = rows.map_err(classify)?;
+    Ok(rows.into_unoptimized_plan())
 }
 
 /// A planned query as a table.

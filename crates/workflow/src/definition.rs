@@ -50,6 +50,12 @@ impl Workflow {
         }
     }
 
+    /// The same workflow under another name.
+    #[must_use]
+    pub fn named(self, name: String) -> Workflow {
+        Workflow { name, ..self }
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name

@@ -16,7 +16,7 @@ mod check;
 mod connection;
 mod failure;
 mod feed;
-mod kind;
+pub(crate) mod kind;
 mod piece;
 mod positions;
 mod producer;

@@ -19,6 +19,7 @@ pub(crate) mod payload;
 pub(crate) mod piece;
 mod protobuf;
 mod registry;
+pub mod replay;
 mod schemas;
 pub mod spec;
 pub(crate) mod stage;

@@ -13,6 +13,7 @@ use crate::project::Finding;
 pub(super) async fn run(project: &ProjectArguments, output: OutputFormat) -> Result<u8> {
     let (project, mut findings) = super::load(project)?;
     if let Some(project) = &project {
+        findings.extend(project.test_findings.iter().cloned());
         findings.extend(project.check(&BTreeMap::new()).await?);
     }
     findings.sort();

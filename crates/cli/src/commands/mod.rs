@@ -3,11 +3,14 @@
 mod check;
 mod completions;
 mod explain;
+mod gaps;
 mod generate;
 mod history;
+mod interval;
 mod new;
 mod optimize;
 mod produce;
+mod quarantine;
 mod query;
 mod run;
 mod runs;
@@ -15,8 +18,10 @@ mod schema;
 mod show;
 mod stage;
 mod stream;
+mod test;
 mod vacuum;
 
+pub(crate) use self::query::ask;
 use ::stage::{Error, Layer, Result, TableName};
 
 use crate::args::{Arguments, Command, OutputFormat, ProjectArguments};
@@ -34,10 +39,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Silver(arguments) => stage::run(open(&project)?, Layer::Silver, &arguments, output).await,
         Command::Gold(arguments) => stage::run(open(&project)?, Layer::Gold, &arguments, output).await,
         Command::Quality(arguments) => stage::audit(open(&project)?, &arguments, output).await,
+        Command::Test(arguments) => test::run(load_checked(&project)?, &arguments, output).await,
         Command::Show(arguments) => show::run(open(&project)?, &arguments, output).await,
         Command::Query(arguments) => query::run(open(&project)?, &arguments, output).await,
         Command::Runs(arguments) => runs::run(open(&project)?, &arguments, output).await,
         Command::History(arguments) => history::run(open(&project)?, &arguments, output).await,
+        Command::Gaps(arguments) => gaps::run(open(&project)?, &arguments, output).await,
+        Command::Quarantine(command) => quarantine::run(open(&project)?, &command, output).await,
         Command::Optimize(arguments) => optimize::run(open(&project)?, &arguments, output).await,
         Command::Vacuum(arguments) => vacuum::run(open(&project)?, &arguments, output).await,
         Command::Generate(arguments) => generate::run(&project, &arguments, output).await,

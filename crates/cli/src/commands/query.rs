@@ -31,7 +31,7 @@ pub(super) async fn run(workbench: Workbench, arguments: &QueryArguments, output
 }
 
 /// The rows of one SELECT, at most `limit` unless it is 0.
-pub(super) async fn ask(workbench: &Workbench, pipeline: &str, text: &str, limit: usize) -> Result<Vec<RecordBatch>> {
+pub(crate) async fn ask(workbench: &Workbench, pipeline: &str, text: &str, limit: usize) -> Result<Vec<RecordBatch>> {
     let wrong = |problem: SqlProblem| {
         Error::config(format!("line {}, column {}: {}", problem.line, problem.column, problem.message))
     };

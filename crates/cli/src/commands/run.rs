@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ::stage::{Context, Result, TableName};
+use ::stage::{Context, Error, Interval, Result, TableName};
 use serde_json::json;
-use workflow::{Event, RunOutcome, Selection, Surroundings, Workflow};
+use workflow::{Event, RunOutcome, Selection, Surroundings, Task, Workflow, Workshop};
 
+use super::interval;
 use crate::args::{OutputFormat, RunArguments};
 use crate::output::{self, thousands};
 use crate::progress::Display;
@@ -16,36 +17,65 @@ use crate::workbench::Workbench;
 /// Runs the named workflow.
 pub(super) async fn run(workbench: Workbench, arguments: &RunArguments, output: OutputFormat) -> Result<u8> {
     let workflow = workbench.project.workflow(workflow_name(&arguments.workflow))?.clone();
-    let selection = match (arguments.only.is_empty(), arguments.from.is_empty()) {
+    let interval = interval::asked(arguments)?;
+    if !arguments.only.is_empty() && !arguments.from.is_empty() && interval.is_none() {
+        return Err(Error::config("--only and --from both choose tasks; give one of them"));
+    }
+    let selection = match (arguments.only.is_empty(), arguments.from.is_empty() || interval.is_some()) {
         (false, _) => Selection::Only(arguments.only.clone()),
         (true, false) => Selection::From(arguments.from.clone()),
         (true, true) => Selection::All,
     };
     let parameters = arguments.parameters.iter().cloned().collect();
-    execute(&workbench, &workflow, &selection, arguments.full_refresh, parameters, output).await
+    if interval.is_some() {
+        let is_chosen = |task: &&Task| arguments.only.is_empty() || arguments.only.iter().any(|key| key == task.key());
+        let tasks = workflow.tasks().iter().filter(is_chosen);
+        interval::check(&workbench.project, &tasks.flat_map(|task| workbench.tables_of(task.body())).collect())?;
+    }
+    let asked = Asked { selection, full_refresh: arguments.full_refresh, interval, parameters };
+    execute(&workbench, &workbench, &workflow, asked, output).await
 }
 
-/// Runs a workflow, prints what happens while it goes, and prints its result.
+/// What a run is asked to do.
+pub(super) struct Asked {
+    /// The tasks that run.
+    pub(super) selection: Selection,
+    /// Whether silver and gold are rebuilt.
+    pub(super) full_refresh: bool,
+    /// The event times that silver tables make anew.
+    pub(super) interval: Option<Interval>,
+    /// The parameters that were given.
+    pub(super) parameters: BTreeMap<String, String>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Asked { selection: Selection::All, full_refresh: false, interval: None, parameters: BTreeMap::new() }
+    }
+}
+
+/// Runs a workflow, prints what happens while it goes, and prints its result. `workshop` builds the stages.
 pub(super) async fn execute(
     workbench: &Workbench,
+    workshop: &dyn Workshop,
     workflow: &Workflow,
-    selection: &Selection,
-    full_refresh: bool,
-    parameters: BTreeMap<String, String>,
+    asked: Asked,
     output: OutputFormat,
 ) -> Result<u8> {
+    let Asked { selection, full_refresh, interval, parameters } = asked;
     let signals = Signals::listen();
     let history = workbench.history()?;
     let context = Context {
         cancellation: signals.cancellation.clone(),
         full_refresh,
+        interval,
         parameters,
         ..Context::new(workflow.name())
     };
     let display = Display::new();
     let show = |event: Event| display.show(&event);
-    let surroundings = Surroundings { workshop: workbench, history: &history, events: &show };
-    let outcome = workflow::run(&context, workflow, selection, &surroundings).await?;
+    let surroundings = Surroundings { workshop, history: &history, events: &show };
+    let outcome = workflow::run(&context, workflow, &selection, &surroundings).await?;
     let touched: BTreeSet<TableName> =
         workflow.tasks().iter().flat_map(|task| workbench.tables_of(task.body())).collect();
     // The tables themselves are done; what is missing in the system tables the next run rolls forward.

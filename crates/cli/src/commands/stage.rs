@@ -1,10 +1,9 @@
 //! `medallion bronze|silver|gold|quality <table>`: one stage and an exit code, for cron, Airflow and the like.
 
-use std::collections::BTreeMap;
-
 use ::stage::{Error, Layer, Result};
-use workflow::{Body, Selection, Workflow};
+use workflow::{Body, Workflow};
 
+use super::run::{Asked, execute as execute_run};
 use crate::args::{OutputFormat, QualityArguments, StageArguments};
 use crate::workbench::{Workbench, expect_layer};
 
@@ -38,5 +37,5 @@ pub(super) async fn audit(workbench: Workbench, arguments: &QualityArguments, ou
 
 async fn execute(workbench: &Workbench, body: Body, full_refresh: bool, output: OutputFormat) -> Result<u8> {
     let workflow = Workflow::single(body);
-    super::run::execute(workbench, &workflow, &Selection::All, full_refresh, BTreeMap::new(), output).await
+    execute_run(workbench, workbench, &workflow, Asked { full_refresh, ..Asked::default() }, output).await
 }

@@ -9,6 +9,9 @@ use stage::{Layer, TableName};
 use super::finding::Finding;
 use super::nearest::hint;
 
+/// The folder of a pipeline that holds its tests.
+const TESTS: &str = "tests";
+
 /// What lies in `pipelines/` and `workflows/`. Files are named relative to the project's folder.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
@@ -16,6 +19,8 @@ pub(crate) struct Files {
     pub(crate) tables: BTreeMap<TableName, TableFiles>,
     /// The workflows.
     pub(crate) workflows: Vec<String>,
+    /// The tests, each with its pipeline.
+    pub(crate) tests: Vec<(String, String)>,
     /// Every pipeline that has a folder.
     pub(crate) pipelines: BTreeSet<String>,
 }
@@ -62,9 +67,10 @@ impl Files {
             let layer = Layer::OF_USERS.into_iter().find(|layer| layer.name() == name);
             match layer {
                 Some(layer) if is_folder => self.find_layer(root, pipeline, layer, findings),
+                _ if is_folder && name == TESTS => self.find_tests(root, pipeline, findings),
                 _ if is_folder => {
-                    let hint = hint(&name, Layer::OF_USERS.map(Layer::name));
-                    let message = format!("`{name}` is not a layer{hint}; expected bronze, silver or gold");
+                    let hint = hint(&name, Layer::OF_USERS.map(Layer::name).into_iter().chain([TESTS]));
+                    let message = format!("`{name}` is not a layer{hint}; expected bronze, silver, gold or tests");
                     findings.push(Finding::of_file(path, message));
                 }
                 _ => report_stray(
@@ -72,6 +78,18 @@ impl Files {
                     "a table's files lie in the folder of its layer: bronze, silver or gold",
                     findings,
                 ),
+            }
+        }
+    }
+
+    fn find_tests(&mut self, root: &Path, pipeline: &str, findings: &mut Vec<Finding>) {
+        let folder = format!("pipelines/{pipeline}/{TESTS}");
+        for (name, is_folder) in entries(root, &folder, findings) {
+            let path = format!("{folder}/{name}");
+            if !is_folder && name.ends_with(".toml") {
+                self.tests.push((pipeline.to_owned(), path));
+            } else {
+                report_stray(&path, "tests are read from tests/<name>.toml", findings);
             }
         }
     }

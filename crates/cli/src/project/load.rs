@@ -18,6 +18,9 @@ use super::nearest::hint;
 use super::reference::Scope;
 use super::secrets::Secrets;
 use super::settings::{LakeSettings, SettingsSpec, location, memory_bytes};
+use crate::testing::Case;
+use crate::testing::spec::TestSpec;
+
 use super::{Definition, Finding, LoadOptions, Project, SETTINGS_FILE, SqlText, Table, shape, variables};
 
 /// The memory a project may use when it does not say.
@@ -38,6 +41,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> (Option<Project>, Vec<Finding
         }
         check_tables(&project, &files, &mut findings);
         project.workflows = read_workflows(&root, &files, &scope, &mut findings);
+        read_tests(&mut project, &root, &files);
         project
     });
     findings.sort();
@@ -83,6 +87,8 @@ fn read_settings(root: &Path, options: &LoadOptions, findings: &mut Vec<Finding>
         root: root.to_path_buf(),
         tables: BTreeMap::new(),
         workflows: BTreeMap::new(),
+        tests: Vec::new(),
+        test_findings: Vec::new(),
     };
     findings.extend(problems.iter().map(|problem| document.locate(problem)));
     Some((project, scope))
@@ -265,6 +271,22 @@ fn read_workflows(
         }
     }
     workflows
+}
+
+/// Data in tests may hold any text, so nothing in it is a reference.
+fn read_tests(project: &mut Project, root: &Path, files: &Files) {
+    let mut findings = Vec::new();
+    let mut tests = Vec::new();
+    for (pipeline, file) in &files.tests {
+        let Some(text) = read_file(root, file, &mut findings) else { continue };
+        let Some(mut document) = noted(Document::toml(file, text), &mut findings) else { continue };
+        let before = findings.len();
+        let Some(spec) = read_spec::<TestSpec>(&mut document, &mut findings) else { continue };
+        let read = noted(Case::read(spec, pipeline, &document, project), &mut findings);
+        tests.extend(read.filter(|_| findings.len() == before));
+    }
+    project.tests = tests;
+    project.test_findings = findings;
 }
 
 fn read_file(root: &Path, file: &str, findings: &mut Vec<Finding>) -> Option<String> {

@@ -36,7 +36,9 @@ use silver::spec::SilverSpec;
 use stage::{Error, Result, Secret, TableName};
 use workflow::Workflow;
 
-use self::document::Document;
+use crate::testing::Case;
+
+pub(crate) use self::document::Document;
 pub use self::finding::Finding;
 pub use self::load::load;
 pub use self::nearest::{hint, nearest};
@@ -91,6 +93,10 @@ pub struct Project {
     pub tables: BTreeMap<TableName, Table>,
     /// The workflows by name.
     pub workflows: BTreeMap<String, Workflow>,
+    /// The tests of the pipelines, those with mistakes left out.
+    pub(crate) tests: Vec<Case>,
+    /// The mistakes in tests. They keep nothing from running but the tests.
+    pub(crate) test_findings: Vec<Finding>,
 }
 
 /// A table and what its user wrote of it.

@@ -33,6 +33,21 @@ impl Project {
     /// # Errors
     /// When the SQL engine cannot be started; what is wrong with the project is a finding.
     pub async fn check(&self, known: &BTreeMap<TableName, SchemaRef>) -> Result<Vec<Finding>> {
+        self.planned(known).await.map(|(findings, _)| findings)
+    }
+
+    /// The columns of all tables that are known from the files of the project, and from `known`.
+    ///
+    /// # Errors
+    /// As [`Project::check`].
+    pub async fn columns(&self, known: &BTreeMap<TableName, SchemaRef>) -> Result<BTreeMap<TableName, SchemaRef>> {
+        self.planned(known).await.map(|(_, schemas)| schemas)
+    }
+
+    async fn planned(
+        &self,
+        known: &BTreeMap<TableName, SchemaRef>,
+    ) -> Result<(Vec<Finding>, BTreeMap<TableName, SchemaRef>)> {
         let options = EngineOptions { memory_bytes: PLANNING_MEMORY, spill_folder: None, threads: 1 };
         let engine = Engine::new(options)?;
         let mut planner = Planner { engine, known, schemas: BTreeMap::new(), findings: Vec::new() };
@@ -47,7 +62,7 @@ impl Project {
         }
         planner.findings.sort();
         planner.findings.dedup();
-        Ok(planner.findings)
+        Ok((planner.findings, planner.schemas))
     }
 }
 
@@ -105,6 +120,7 @@ impl Planner<'_> {
         let mut problems = check_written(&self.engine, &spec.write, &output);
         let written = silver::written_columns(&spec.write, &output);
         problems.extend(check_columns_exist("partition_by", &spec.partition_by, &names(&written), ""));
+        problems.extend(silver::check_event_time(spec, &written));
         self.note(table, problems);
         Some(written)
     }

@@ -163,6 +163,11 @@ impl LakeSettings {
         LakeSettings { path: location(path, root), s3 }
     }
 
+    /// A lake in a local folder.
+    pub(crate) fn of_folder(path: String) -> LakeSettings {
+        LakeSettings { path, s3: S3Spec::default() }
+    }
+
     /// How S3 is reached, with the secrets in it. They are read now, so this is called when the lake is opened and not
     /// before.
     ///

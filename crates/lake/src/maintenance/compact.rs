@@ -79,7 +79,7 @@ pub async fn compact(
 }
 
 /// One thread, so that writers keep the others.
-pub(super) fn session(lake: &Lake) -> SessionContext {
+pub(crate) fn session(lake: &Lake) -> SessionContext {
     let session = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
     let storage = lake.storage();
     session.runtime_env().register_object_store(&storage.root_url(), storage.root.clone());

@@ -28,6 +28,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use stage::{Layer, Result, TableName};
 
+pub(crate) use self::compact::session;
 pub use self::compact::{Compacted, compact};
 use self::diary::Diary;
 pub use self::log::{LogCleaned, clean_log};

@@ -55,7 +55,8 @@ pub(super) async fn staged_quarantine(lake: &Lake, name: &TableName) -> Result<V
     let table = lake.open(&checked).await?;
     let mut files = Vec::new();
     for (_, record) in pending_quarantine(&lake.open(name).await?, &table).await? {
-        files.extend(record.quarantine.into_iter().map(|file| file.path));
+        let decided = record.replay.into_iter().flat_map(|replay| replay.decided);
+        files.extend(record.quarantine.into_iter().chain(decided).map(|file| file.path));
     }
     Ok(files)
 }

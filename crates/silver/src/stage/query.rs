@@ -15,7 +15,7 @@ use crate::clean_step::{CleanStep, Seen};
 use crate::watermark::Lateness;
 
 /// Columns that tell where a row came from; they are carried to the gate even if the SQL does not select them.
-const ORIGIN: [&str; 2] = [SOURCE, POSITION];
+pub(super) const ORIGIN: [&str; 2] = [SOURCE, POSITION];
 
 type Tables = BTreeMap<TableName, Arc<dyn TableProvider>>;
 

@@ -35,6 +35,16 @@ pub(crate) fn leave_out_before(files: Vec<Add>, column: &str, micros: i64) -> Ve
     files.into_iter().filter(|file| !lies_before(file)).collect()
 }
 
+/// The files that may hold times from `from` on and before `to`.
+pub(crate) fn may_lie_within(files: Vec<Add>, column: &str, from: i64, to: i64) -> Vec<Add> {
+    let may = |file: &Add| match told(file, column) {
+        None => true,
+        Some(None) => false,
+        Some(Some(bounds)) => bounds.greatest >= from && bounds.least < to,
+    };
+    files.into_iter().filter(may).collect()
+}
+
 /// What a file tells of a column: nothing, that it holds no times, or its bounds.
 fn told(file: &Add, column: &str) -> Option<Option<Bounds>> {
     if let Some(value) = file.partition_values.get(column) {

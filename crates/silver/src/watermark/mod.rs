@@ -29,7 +29,7 @@ use frame::clean::Cleaner;
 use lake::{Add, Record, Table};
 use sql::{Engine, TableProvider};
 
-pub(crate) use self::bounds::leave_out_before;
+pub(crate) use self::bounds::{leave_out_before, may_lie_within};
 pub use self::check::{check_watermark_column, check_watermark_upstream};
 use self::late::{LateRows, Marked};
 use self::ordered::Ordered;

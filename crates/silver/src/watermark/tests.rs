@@ -155,6 +155,7 @@ impl Shop {
             ..CleanSpec::default()
         };
         let spec = SilverSpec {
+            event_time: None,
             description: String::new(),
             from: "bronze.t".into(),
             partition_by: Vec::new(),
