@@ -38,6 +38,7 @@ mod kinesis; // streams of Kinesis, each record once
 mod landing; // which files are read, and when again
 mod late_rows; // watermarks of silver tables
 mod maintenance; // optimize and vacuum
+mod profile; // what columns hold, commit by commit
 mod quality; // expectations, quarantine, audits
 mod retail; // the real invoices
 mod runner; // workflows: order, failures, signals, history

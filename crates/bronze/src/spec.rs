@@ -3,6 +3,7 @@
 use arrow::datatypes::{FieldRef, Schema};
 use frame::TimeSpan;
 use frame::spec::{CsvSpec, EvolutionSpec, Format, SchemaSpec};
+use quality::profile::spec::ProfileSpec;
 use quality::spec::ExpectationSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct BronzeSpec {
     /// What every row must fulfil.
     #[serde(default)]
     pub expect: Vec<ExpectationSpec>,
+    /// Whether the columns are profiled while rows are written, and which.
+    #[serde(default, skip_serializing)]
+    pub profile: ProfileSpec,
 }
 
 /// The source of a bronze table.

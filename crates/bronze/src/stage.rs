@@ -73,7 +73,8 @@ impl Bronze {
         let Some(reading) = self.find(landing, &table, context).await? else { return Ok(Progress::idle()) };
         let decoding = self.transform(&reading, &table, context).await?;
         // Opened after the rows were given their time, so that no row is newer than the time it is checked at.
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?
+            .profiling(&self.spec.profile);
         let ingested = self.validate(&table, &decoding, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;

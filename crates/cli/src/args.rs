@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Gold(StageArguments),
     /// Check the rows of one table as it stands against its expectations
     Quality(QualityArguments),
+    /// Show what the columns of a table hold, as a whole and commit by commit
+    Profile(ProfileArguments),
     /// Show a table (spec, columns, SQL, positions) or a workflow (its tasks and what they wait for)
     Show(ShowArguments),
     /// Ask the lake in SQL
@@ -121,6 +123,21 @@ pub(crate) struct StageArguments {
 pub(crate) struct QualityArguments {
     /// The table, such as shop.silver.orders
     pub(crate) table: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArguments {
+    /// The table, such as shop.silver.orders
+    pub(crate) table: String,
+    /// Only these columns
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// The most commits to show
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    pub(crate) versions: usize,
+    /// Print expectations that held so far, as TOML to read, change and paste into the spec
+    #[arg(long)]
+    pub(crate) propose: bool,
 }
 
 #[derive(Debug, Args)]

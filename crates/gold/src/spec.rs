@@ -1,5 +1,6 @@
 //! How users write a gold table.
 
+use quality::profile::spec::ProfileSpec;
 use quality::spec::ExpectationSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub struct GoldSpec {
     pub partition_by: Vec<String>,
     /// What every row must fulfil.
     pub expect: Vec<ExpectationSpec>,
+    /// Whether the columns are profiled while rows are written, and which.
+    #[serde(skip_serializing)]
+    pub profile: ProfileSpec,
 }
 
 /// How a gold table is brought up to date.

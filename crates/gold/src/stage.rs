@@ -92,7 +92,9 @@ impl Gold {
         let mut table = batch::open(&self.lake, &self.name).await?;
         let Some(reading) = self.find(&table, context).await? else { return Ok(Progress::idle()) };
         let looked = self.look(&table, &reading).await?;
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?
+            .naming_rows_by(&self.spec.key)
+            .profiling(&self.spec.profile);
         let query = self.transform(&table, &reading, looked, context).await?;
         let staged = self.validate(&table, &query, &gate, context).await?;
         let passed = gate.close().await?;

@@ -119,6 +119,10 @@ impl Table {
         if let Some((_, earlier)) = self.record.as_ref().filter(|_| commit.operation != Operation::Overwrite) {
             commit.record.advance_event_times(earlier);
         }
+        if let Some((_, earlier)) = &self.record {
+            commit.record.carry_profiled_at(earlier);
+        }
+        commit.record.replaces_rows = commit.operation == Operation::Overwrite;
         commit.record.earlier_quarantine = self.earlier_quarantine();
         // What is in quarantine when a table is created was refused by one of the same name that is gone.
         commit.record.replaces_quarantine = commit.operation == Operation::Overwrite || self.version().is_none();

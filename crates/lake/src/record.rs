@@ -80,6 +80,15 @@ pub struct Record {
     /// itself is the delay of the spec before this.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub greatest_event_times: BTreeMap<String, i64>,
+    /// Where the profile of the rows is staged, relative to the table: a list of [`ProfiledColumn`] as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// When rows of this table were last profiled, in microseconds since 1970. Commits without a profile repeat it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profiled_at: Option<i64>,
+    /// Whether all rows were replaced.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replaces_rows: bool,
 }
 
 impl Record {
@@ -101,6 +110,13 @@ impl Record {
         self.fingerprint = earlier.fingerprint.clone();
         self.kept = earlier.kept.clone();
         self.paces = earlier.paces.clone();
+    }
+
+    /// Takes over when rows were last profiled, unless this commit is newer.
+    pub(crate) fn carry_profiled_at(&mut self, earlier: &Record) {
+        if self.profile.is_none() {
+            self.profiled_at = earlier.profiled_at;
+        }
     }
 
     /// Takes over event times that are greater than those known here, or not known here, so that none is ever taken back.
@@ -132,17 +148,63 @@ pub struct Considered {
     pub refusal: Option<String>,
 }
 
-/// How one expectation fared in one batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How one expectation or check fared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RuleOutcome {
     /// The rule's name.
     pub rule: String,
-    /// What happens to rows that violate it.
+    /// What happens to rows that violate it; empty for checks, which are about the table as a whole.
     pub on_fail: String,
+    /// `expectation` or `check`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// `warn` or `fail`: whether a violation refuses the batch, or ends an audit as failed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub severity: String,
     /// Rows checked.
     pub checked: u64,
     /// Rows that violated it.
     pub failed: u64,
+    /// What a check found, for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Some of the rows that violated it, each as a JSON object of its key columns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sample: Vec<String>,
+    /// Stands for the rule as it was written; it changes when the rule means something else.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
+}
+
+/// What the rows of a commit hold in one column.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProfiledColumn {
+    /// The column.
+    pub column: String,
+    /// Its type, as specs name it.
+    pub type_name: String,
+    /// Rows.
+    pub rows: u64,
+    /// Rows without a value.
+    pub nulls: u64,
+    /// About how many different values there are.
+    pub distinct: u64,
+    /// The least value, in words.
+    pub minimum: Option<String>,
+    /// The greatest value, in words.
+    pub maximum: Option<String>,
+    /// The mean of numbers; of dates in days and of times in microseconds since 1970; of booleans the share of true.
+    pub mean: Option<f64>,
+    /// The standard deviation.
+    pub deviation: Option<f64>,
+    /// About the values below which 5, 25, 50, 75 and 95 % of all lie.
+    pub quantiles: Option<[f64; 5]>,
+    /// The most frequent values with about how often each is there, as JSON.
+    pub top: String,
+    /// What lets profiles merge; only its writer reads it.
+    pub sketch: String,
 }
 
 /// One file that was read, and what identifies its content.

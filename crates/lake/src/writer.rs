@@ -17,7 +17,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use stage::{Result, TableName};
 
-use crate::error::classify_delta;
+use crate::error::{classify_delta, classify_store};
 use crate::statistics::rows_told;
 
 /// Bytes after which a file is closed and the next one begun.
@@ -61,6 +61,14 @@ impl Staging {
     /// A writer of files with the given columns.
     pub fn writer(&self, schema: SchemaRef, partition_by: &[String]) -> Writer {
         Writer::new(self, schema, partition_by)
+    }
+
+    /// Puts a file beside the files of rows.
+    pub(crate) async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
+        let store = self.log_store.object_store(None);
+        let path = object_store::path::Path::from(path);
+        let put = object_store::ObjectStoreExt::put(store.as_ref(), &path, bytes.into()).await;
+        put.map(|_| ()).map_err(|error| classify_store(&format!("could not stage a file of {}", self.table), error))
     }
 
     /// Removes staged files that will not be committed. Failures are left to vacuum.

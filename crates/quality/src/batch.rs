@@ -8,7 +8,8 @@ use serde::Serialize;
 use stage::{Context, Error, Progress, Result, TableName};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::gate::{Passed, on_fail_name};
+use crate::counts::on_fail_name;
+use crate::gate::Passed;
 use crate::quarantine;
 use crate::spec::OnFail;
 
@@ -49,6 +50,8 @@ pub fn record(passed: Passed, number: i64, rows_written: u64, context: &Context)
         rows_dropped: passed.rows_dropped,
         rules: passed.rules,
         quarantine: passed.quarantine,
+        profiled_at: passed.profile.as_ref().map(|(_, at)| *at),
+        profile: passed.profile.map(|(path, _)| path),
         ..Record::default()
     }
 }
@@ -95,6 +98,7 @@ mod tests {
             on_fail: on_fail_name(on_fail).to_owned(),
             checked: 9,
             failed,
+            ..RuleOutcome::default()
         };
         let passed = Passed {
             rows_checked: 9,

@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod counts;
+pub mod profile;
 pub mod quarantine;
 pub mod spec;
 
@@ -18,6 +19,7 @@ mod compile;
 mod gate;
 mod passage;
 mod rules;
+mod samples;
 mod verdict;
 mod workers;
 

@@ -2,6 +2,7 @@
 
 use frame::TimeSpan;
 use frame::spec::CleanSpec;
+use quality::profile::spec::ProfileSpec;
 use quality::spec::ExpectationSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,20 @@ pub struct SilverSpec {
     /// What every row must fulfil.
     #[serde(default)]
     pub expect: Vec<ExpectationSpec>,
+    /// Whether the columns are profiled while rows are written, and which.
+    #[serde(default, skip_serializing)]
+    pub profile: ProfileSpec,
+}
+
+impl SilverSpec {
+    /// The columns that name a row, where rows are written by them.
+    pub fn keys(&self) -> &[String] {
+        match &self.write {
+            WriteSpec::UniqueKey(keys) => keys,
+            WriteSpec::Merge(merge) => &merge.keys,
+            WriteSpec::Append | WriteSpec::Overwrite => &[],
+        }
+    }
 }
 
 /// How rows enter a silver table.

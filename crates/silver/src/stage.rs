@@ -75,7 +75,9 @@ impl Silver {
         let input = self.input(&reading)?;
         let lateness = self.tell_late(&table, &reading, &input, context).await?;
         let query = self.transform(input, look_ups, lateness).await?;
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?
+            .naming_rows_by(self.spec.keys())
+            .profiling(&self.spec.profile);
         let files = self.validate(&table, &reading, &query, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;

@@ -99,7 +99,7 @@ impl<S: Source> MessageBronze<S> {
         let decoding = self.transform(&sample, &table, number, context).await?;
         // Opened after the rows were given their time, so that no row is newer than the time it is checked at.
         let Sink { name, spec, lake, engine, .. } = &self.sink;
-        let gate = Gate::open(lake, engine, name, &spec.expect, number, context)?;
+        let gate = Gate::open(lake, engine, name, &spec.expect, number, context)?.profiling(&spec.profile);
         let passage = Passage::new(&gate, &table, &spec.partition_by, context);
         let staged = self.validate(&mut opened, &mut gathered, sample, &decoding, &passage).await?;
         let passed = gate.close().await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bronze::spec::{FilesSpec, SourceSpec};
 use frame::spec::SchemaSpec;
+use lake::ledger::SYSTEM_TABLES;
 use silver::spec::{SilverSpec, WriteSpec};
 use stage::{Layer, Problem, TableName};
 use workflow::Body;
@@ -13,9 +14,6 @@ use super::finding::line_and_column;
 use super::graph::{cycles, written_by};
 use super::nearest::hint;
 use super::{Definition, Finding, Project, SqlText, Table};
-
-/// The tables at `<pipeline>.system`.
-const SYSTEM_TABLES: [&str; 3] = ["files", "quality", "events"];
 
 /// Checks every table of the project.
 pub(crate) fn check_tables(project: &Project, files: &Files, findings: &mut Vec<Finding>) {

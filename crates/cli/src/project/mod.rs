@@ -184,6 +184,15 @@ impl Table {
         }
     }
 
+    /// What is profiled of the rows.
+    pub fn profile(&self) -> &quality::profile::spec::ProfileSpec {
+        match &self.definition {
+            Definition::Bronze(spec) => &spec.profile,
+            Definition::Silver { spec, .. } => &spec.profile,
+            Definition::Gold { spec, .. } => &spec.profile,
+        }
+    }
+
     /// Every table this one reads, system and quarantine tables included.
     pub fn reads(&self) -> &BTreeSet<TableName> {
         &self.reads

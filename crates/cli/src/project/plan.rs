@@ -199,6 +199,7 @@ impl Planner<'_> {
         if let Err(problems) = quality::compile(table.expectations(), schema, &self.engine) {
             self.note(table, problems);
         }
+        self.note(table, check_columns_exist("profile/columns", table.profile().named(), &names(schema), ""));
     }
 
     fn note(&mut self, table: &Table, problems: Vec<Problem>) {
