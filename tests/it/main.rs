@@ -25,6 +25,7 @@ mod waiting;
 
 mod architecture; // which crate may use which
 mod check; // `medallion check`
+mod checks; // checks of tables as a whole
 mod concurrency; // several processes on one lake
 mod crash; // kill -9 at any moment
 mod demo_stream; // generated events through a stand-in for Kafka to gold

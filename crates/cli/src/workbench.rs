@@ -12,7 +12,7 @@ use bronze::spec::{BronzeSpec, SourceSpec};
 use futures::future::try_join_all;
 use gold::Gold;
 use lake::{Lake, S3Settings, ledger};
-use quality::Audit;
+use quality::{Audit, Audited};
 use silver::Silver;
 use sql::{Engine, EngineOptions};
 use stage::{Error, Layer, Result, Stage, TableName};
@@ -150,8 +150,13 @@ impl Workbench {
     }
 
     fn audit(&self, name: &TableName) -> Result<Box<dyn Stage>> {
-        let expectations = self.table(name)?.expectations().to_vec();
-        Ok(Box::new(Audit::new(name.clone(), expectations, self.lake.clone(), self.engine.clone())))
+        let table = self.table(name)?;
+        let audited = Audited {
+            expectations: table.expectations().to_vec(),
+            checks: table.checks().to_vec(),
+            keys: table.keys().to_vec(),
+        };
+        Ok(Box::new(Audit::new(name.clone(), audited, self.lake.clone(), self.engine.clone())))
     }
 
     fn table(&self, name: &TableName) -> Result<&Table> {

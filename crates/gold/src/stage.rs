@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use lake::{Add, Commit, Considered, Lake, Operation, Record, Table};
-use quality::{Gate, Passage, Passed, Staged, Workers, batch};
+use quality::{Checks, Gate, Passage, Passed, Staged, Workers, batch};
 use sql::{Engine, LogicalPlan, Refusal, RowStream, SessionContext};
 
 use crate::groups::{Keeper, Step, not_worth};
@@ -228,7 +228,8 @@ impl Gold {
             range: Some(OffsetRange { from, to: positions }),
             record,
         };
-        let progress = batch::commit(&self.lake, table, commit, &[]).await?;
+        let checks = Checks::before_commit(&self.spec.check, &self.lake, &self.engine, context);
+        let progress = batch::commit(&self.lake, table, commit, &[], &checks).await?;
         let (version, rows) = (progress.version, progress.rows_written);
         tracing::info!(table = %self.name, version, rows, technique = choice.technique.name(), "committed");
         Ok(progress)

@@ -15,6 +15,7 @@
 mod changes;
 mod commit;
 mod error;
+mod guard;
 pub mod ledger;
 mod local_log;
 pub mod maintenance;
@@ -35,6 +36,7 @@ pub use changes::{Changes, Moved};
 pub use commit::{Commit, Operation};
 pub use deltalake::kernel::Add;
 pub use error::{classify_delta, classify_parquet, classify_store};
+pub use guard::{Candidate, Guard};
 pub use open::Lake;
 pub use record::{Considered, IngestedFile, ProfiledColumn, Record, RuleOutcome};
 pub use rolling::RollingWriter;

@@ -8,6 +8,7 @@
 //! begins and ends, the [`Passage`] of its rows, and the [`Workers`] that bring them there.
 
 pub mod batch;
+pub mod checks;
 pub mod counts;
 pub mod profile;
 pub mod quarantine;
@@ -23,8 +24,9 @@ mod samples;
 mod verdict;
 mod workers;
 
-pub use audit::Audit;
+pub use audit::{Audit, Audited};
 pub use check::check;
+pub use checks::Checks;
 pub use compile::{Validator, compile};
 pub use counts::RuleCount;
 pub use gate::{Checker, Gate, PARSE_RULE, Passed};

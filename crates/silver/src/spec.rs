@@ -2,6 +2,7 @@
 
 use frame::TimeSpan;
 use frame::spec::CleanSpec;
+use quality::checks::spec::CheckSpec;
 use quality::profile::spec::ProfileSpec;
 use quality::spec::ExpectationSpec;
 use schemars::JsonSchema;
@@ -32,6 +33,9 @@ pub struct SilverSpec {
     /// What every row must fulfil.
     #[serde(default)]
     pub expect: Vec<ExpectationSpec>,
+    /// What the table as a whole must fulfil.
+    #[serde(default, skip_serializing)]
+    pub check: Vec<CheckSpec>,
     /// Whether the columns are profiled while rows are written, and which.
     #[serde(default, skip_serializing)]
     pub profile: ProfileSpec,

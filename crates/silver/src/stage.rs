@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ::stage::{Checkpoint, Context, Error, OffsetRange, Progress, Result, Stage, TableName};
 use futures::future::BoxFuture;
 use lake::{Changes, Commit, Lake, Record, Table, ledger};
-use quality::{Gate, Passage, Passed, batch};
+use quality::{Checks, Gate, Passage, Passed, batch};
 use sql::Engine;
 
 use self::query::{Input, LookUps, Query};
@@ -241,7 +241,8 @@ impl Silver {
             range: Some(range),
             record,
         };
-        let progress = batch::commit(&self.lake, table, commit, &files.spent).await?;
+        let checks = Checks::before_commit(&self.spec.check, &self.lake, &self.engine, context);
+        let progress = batch::commit(&self.lake, table, commit, &files.spent, &checks).await?;
         let (version, rows) = (progress.version, progress.rows_written);
         tracing::info!(table = %self.name, version, rows, "committed");
         Ok(progress)

@@ -10,7 +10,7 @@ use frame::infer::merge;
 use frame::spec::{CsvSpec, Format};
 use futures::future::BoxFuture;
 use lake::{Commit, Lake, Operation, Record, Table};
-use quality::{Gate, Passage, Passed, Staged, Workers, batch};
+use quality::{Checks, Gate, Passage, Passed, Staged, Workers, batch};
 use sql::Engine;
 use stage::{Context, Gauge, Progress, Result, Secret, Stage, TableName};
 
@@ -105,7 +105,8 @@ impl<S: Source> MessageBronze<S> {
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
         let commit = self.commit_of(&opened.feed, &gathered, &decoding, staged, passed, context)?;
-        let progress = batch::commit(lake, &mut table, commit, &[]).await?;
+        let checks = Checks::before_commit(&spec.check, lake, engine, context);
+        let progress = batch::commit(lake, &mut table, commit, &[], &checks).await?;
         opened.committed(&gathered);
         let progress = self.told(progress, &opened.feed, &gathered, context);
         self.opened = Some(opened);

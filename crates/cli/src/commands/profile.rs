@@ -23,7 +23,7 @@ const FREQUENT: usize = 3;
 pub(super) async fn run(workbench: Workbench, arguments: &ProfileArguments, output: OutputFormat) -> Result<u8> {
     let name = workbench.project.table(&arguments.table)?.name.clone();
     let table = workbench.lake.open(&name).await?;
-    let told = history::read(&workbench.lake, &workbench.engine, &table).await?;
+    let told = history::read(&workbench.lake, &workbench.engine, &table, None).await?;
     if told.is_empty() {
         return Err(Error::data(format!(
             "{name} has no profile yet; it is made when rows are written, unless its spec says `profile = false`"

@@ -21,17 +21,18 @@ pub struct Told {
 }
 
 /// The profiles of a table, oldest first. Commits that were not profiled, such as those of a stream in between, are not
-/// among them.
+/// among them. With `column`, of that one alone.
 ///
 /// # Errors
 /// When the storage fails, or [`stage::Kind::Data`] when a profile cannot be read.
-pub async fn read(lake: &Lake, engine: &sql::Engine, table: &Table) -> Result<Vec<Told>> {
+pub async fn read(lake: &Lake, engine: &sql::Engine, table: &Table, column: Option<&str>) -> Result<Vec<Told>> {
     let profiles = lake.open(&table.name().system("profiles")).await?;
     if profiles.version().is_none() || profiles.files().await?.is_empty() {
         return Ok(Vec::new());
     }
     let (name, id) = (table.name().to_string(), table.id().unwrap_or_default());
-    let equal = [("table", name.as_str()), ("table_id", id.as_str())];
+    let mut equal = vec![("table", name.as_str()), ("table_id", id.as_str())];
+    equal.extend(column.map(|column| ("column", column)));
     let texts = ["column", "type", "minimum", "maximum", "sketch"];
     let numbers = ["version", "rows", "nulls", "replaces_all", "ordinal"];
     let columns: Vec<&str> = texts.into_iter().chain(numbers).chain(["at"]).collect();

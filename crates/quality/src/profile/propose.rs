@@ -40,6 +40,15 @@ pub fn propose(profile: &Profile) -> String {
             rule(&mut toml, &format!("plausible_{name}"), &body, &seen);
         }
     }
+    for (name, column) in profile.columns() {
+        if column.nulls == 0 && column.distinct_values() as f64 >= 0.97 * column.rows as f64 && is_key(name, column) {
+            toml.push_str(&format!(
+                "# about every value is different\n[[check]]\nname = {}\nunique = [{}]\nseverity = \"warn\"\n\n",
+                quoted(&format!("unique_{name}")),
+                quoted(name)
+            ));
+        }
+    }
     toml
 }
 
@@ -50,6 +59,11 @@ fn rule(toml: &mut String, name: &str, body: &str, seen: &str) {
 
 fn is_filled(column: &ColumnProfile) -> bool {
     column.rows > 0 && column.nulls.saturating_mul(FEW_NULLS) <= column.rows
+}
+
+/// Numbers that measure something repeat by chance; names and whole numbers may be keys.
+fn is_key(name: &str, column: &ColumnProfile) -> bool {
+    matches!(column.type_name.as_str(), "string" | "long" | "int") && !name.ends_with("_at")
 }
 
 /// The values of a text column that has few, each met often and together all there are.
@@ -127,7 +141,7 @@ mod tests {
              between = { column = \"id\", min = 0, max = 1499 }\non_fail = \"warn\"\n\n\
              [[expect]]\nname = \"known_country\"\nin_set = { column = \"country\", values = [\"D\\\"E\", \"FR\"] }\n\
              on_fail = \"warn\"\n\n\
-"
+             # about every value is different\n[[check]]\nname = \"unique_id\"\nunique = [\"id\"]\nseverity = \"warn\"\n\n"
         );
     }
 

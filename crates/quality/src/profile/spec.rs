@@ -28,6 +28,11 @@ impl Default for ProfileSpec {
 }
 
 impl ProfileSpec {
+    /// One column alone.
+    pub(crate) fn of(column: &str) -> ProfileSpec {
+        ProfileSpec::Columns(ProfiledSpec { columns: vec![column.to_owned()] })
+    }
+
     /// Whether anything is profiled.
     pub fn is_on(&self) -> bool {
         match self {

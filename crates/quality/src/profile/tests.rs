@@ -27,7 +27,7 @@ fn profile(batches: &[RecordBatch]) -> Profile {
 #[test]
 fn a_profile_tells_counts_bounds_mean_and_values() {
     let columns: [(&str, ArrayRef); 4] = [
-        ("amount", Arc::new(Int64Array::from(vec![Some(1), Some(3), None, Some(3)]))),
+        ("amount", Arc::new(Int64Array::from(vec![Some(1), Some(3), None, Some(5)]))),
         ("city", Arc::new(StringViewArray::from(vec![Some("Ulm"), Some("Köln"), Some("Ulm"), None]))),
         ("is_paid", Arc::new(BooleanArray::from(vec![true, false, true, true]))),
         ("day", Arc::new(Date32Array::from(vec![0, 1, 2, 19_782]))),
@@ -35,9 +35,9 @@ fn a_profile_tells_counts_bounds_mean_and_values() {
     let rows = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
     let told = profile(&[rows]).told().unwrap();
     let bounds = |index: usize| (told[index].minimum.as_deref().unwrap(), told[index].maximum.as_deref().unwrap());
-    assert_eq!((told[0].rows, told[0].nulls, told[0].distinct), (4, 1, 2));
-    assert_eq!((bounds(0), told[0].mean), (("1", "3"), Some(7.0 / 3.0)));
-    assert_eq!(told[0].quantiles, Some([1.0, 1.0, 3.0, 3.0, 3.0]));
+    assert_eq!((told[0].rows, told[0].nulls, told[0].distinct), (4, 1, 3));
+    assert_eq!((bounds(0), told[0].mean), (("1", "5"), Some(3.0)));
+    assert_eq!(told[0].quantiles, Some([1.0, 1.0, 3.0, 5.0, 5.0]));
     assert_eq!((bounds(1), told[1].mean, told[1].distinct), (("Köln", "Ulm"), None, 2));
     assert_eq!(told[1].top, r#"[{"value":"Ulm","count":2},{"value":"Köln","count":1}]"#);
     assert_eq!((told[2].mean, told[2].distinct), (Some(0.75), 2));
