@@ -8,16 +8,22 @@ use arrow::datatypes::{
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The longest text that stands in its view itself.
-const INLINE: u32 = 12;
+pub(super) const INLINE: u32 = 12;
 
-/// The finalizer of MurmurHash3 (Appleby, 2011): every bit of the result depends on every bit of the number.
+/// Odd numbers without a pattern, those of wyhash (Wang Yi).
+const KEYS: [u64; 3] = [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3];
+
+/// The two halves of a product folded together, as in wyhash: every bit of the result depends on every bit of both.
 #[inline]
-pub(crate) fn mixed(mut number: u64) -> u64 {
-    number ^= number >> 33;
-    number = number.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    number ^= number >> 33;
-    number = number.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    number ^ (number >> 33)
+fn folded(left: u64, right: u64) -> u64 {
+    let product = u128::from(left) * u128::from(right);
+    (product as u64) ^ (product >> 64) as u64
+}
+
+/// A number whose bits are well mixed.
+#[inline]
+pub(crate) fn mixed(number: u64) -> u64 {
+    folded(folded(number ^ KEYS[0], KEYS[1]), KEYS[2])
 }
 
 /// Puts a hash for each row into `hashes`, whatever was there before; those of nulls mean nothing. False for types whose
@@ -76,7 +82,7 @@ fn hash_texts(texts: &StringViewArray, hashes: &mut Vec<u64>) {
 
 #[inline]
 fn wide(value: u128) -> u64 {
-    mixed((value as u64) ^ mixed((value >> 64) as u64 ^ 0x9e37_79b9_7f4a_7c15))
+    folded(folded(value as u64 ^ KEYS[0], (value >> 64) as u64 ^ KEYS[1]), KEYS[2])
 }
 
 #[cfg(test)]

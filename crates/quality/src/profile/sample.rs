@@ -1,12 +1,12 @@
 //! Which rows of a batch the sketches that cost most are told from.
 //!
-//! A worker's first rows count all; from then on one row of each run of eight, chosen by chance, stands for all eight.
+//! A worker's first rows count all; from then on one row of each run of 32, chosen by chance, stands for all of them.
 //! Counts, bounds, means and distinct values are always those of every row.
 
 /// Rows of one worker after which a sample is enough.
 const ALL_OF: u64 = 1 << 13;
-/// A row of the sample stands for 2^3 rows.
-const LEVEL: usize = 3;
+/// A row of the sample stands for 2^5 rows.
+const LEVEL: usize = 5;
 
 /// The chosen rows of one batch, each of which stands for 2^`level` rows.
 #[derive(Debug, Default)]
@@ -32,8 +32,8 @@ impl Sample {
         let step = 1 << LEVEL;
         for first in (0..rows).step_by(step) {
             self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let row = first + (self.chance >> 61) as usize;
-            // The last run may be shorter than eight; its row then counts by chance, or not at all.
+            let row = first + (self.chance >> (u64::BITS as usize - LEVEL)) as usize;
+            // The last run may be shorter; its row then counts by chance, or not at all.
             if row < rows {
                 self.rows.push(row);
             }
@@ -46,13 +46,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_rows_are_all_taken_and_then_one_in_eight() {
+    fn the_first_rows_are_all_taken_and_then_one_in_32() {
         let mut sample = Sample::default();
         sample.choose(1 << 13);
         assert_eq!((sample.rows.len(), sample.level), (1 << 13, 0));
-        sample.choose(8_000);
-        assert_eq!((sample.rows.len(), sample.level), (1_000, 3));
-        assert!(sample.rows.iter().enumerate().all(|(run, row)| row / 8 == run));
+        sample.choose(32_000);
+        assert_eq!((sample.rows.len(), sample.level), (1_000, 5));
+        assert!(sample.rows.iter().enumerate().all(|(run, row)| row / 32 == run));
     }
 
     #[test]
@@ -60,9 +60,9 @@ mod tests {
         let mut sample = Sample { seen: ALL_OF, ..Sample::default() };
         let mut counted = 0;
         for _ in 0..8_000 {
-            sample.choose(3);
-            counted += sample.rows.len() * 8;
+            sample.choose(12);
+            counted += sample.rows.len() * 32;
         }
-        assert!((counted as f64 / 24_000.0 - 1.0).abs() < 0.05, "{counted}");
+        assert!((counted as f64 / 96_000.0 - 1.0).abs() < 0.05, "{counted}");
     }
 }
