@@ -135,3 +135,26 @@ fn everything_that_is_wrong_with_checks_is_found_without_the_lake() {
     }
     assert_eq!(found.out.lines().count(), 8, "{}", found.out);
 }
+
+#[test]
+fn the_report_is_one_page_of_all_tables_with_what_failed() {
+    let project = with_checks(&format!("{ONCE}severity = \"warn\"\n"));
+    project.land("orders/1.json", shop::orders([1, 2, 2]) + &shop::order(5).replace("\"customer 5\"", "null"));
+    project.succeed(&["run", "shop"]);
+    project.succeed(&["quality", "shop.silver.orders"]);
+    let file = project.path("report.html");
+    project.succeed(&["quality", "report", "--html", file.to_str().unwrap()]);
+    let page = std::fs::read_to_string(&file).unwrap();
+    for expected in [
+        "<h2>shop.bronze.orders</h2>",
+        "<h2>shop.silver.orders</h2>",
+        "<h2>shop.gold.spent</h2>",
+        "1 key stands in several rows",
+        "<code>{&quot;id&quot;:2}</code>",
+        "has_customer",
+        "2 results, the last 2 failed",
+        "rows profiled",
+    ] {
+        assert!(page.contains(expected), "{expected}");
+    }
+}

@@ -48,7 +48,7 @@ pub(crate) enum Command {
     Silver(StageArguments),
     /// Bring one gold table up to date
     Gold(StageArguments),
-    /// Check the rows of one table as it stands against its expectations
+    /// Hold one table as it stands against its expectations and checks, or report on all tables
     Quality(QualityArguments),
     /// Show what the columns of a table hold, as a whole and commit by commit
     Profile(ProfileArguments),
@@ -120,9 +120,25 @@ pub(crate) struct StageArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(crate) struct QualityArguments {
     /// The table, such as shop.silver.orders
-    pub(crate) table: String,
+    pub(crate) table: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<QualityCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QualityCommand {
+    /// Write one page with the rules of all tables, their trend, failing rows, freshness and profiles
+    Report(ReportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// Where to write the page; it needs nothing besides itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: PathBuf,
 }
 
 #[derive(Debug, Args)]

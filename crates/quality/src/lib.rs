@@ -12,6 +12,7 @@ pub mod checks;
 pub mod counts;
 pub mod profile;
 pub mod quarantine;
+pub mod report;
 pub mod spec;
 
 mod audit;

@@ -4,20 +4,16 @@ use ::stage::{Error, Result};
 use chrono::{DateTime, Utc};
 use lake::ProfiledColumn;
 use quality::profile::history::{self, Told};
-use quality::profile::{Profile, number_in_words, propose};
+use quality::profile::shown::{HEADER, mean, median, share, shown};
+use quality::profile::{Profile, propose};
 use serde_json::{Value, json};
 
 use crate::args::{OutputFormat, ProfileArguments};
 use crate::output::{self, counted, thousands};
 use crate::workbench::Workbench;
 
-/// The header of what is told of whole columns.
-const WHOLE: [&str; 9] =
-    ["column", "type", "nulls", "distinct", "least", "median", "mean", "greatest", "most frequent"];
 /// The header of what is told commit by commit.
 const BY_VERSION: [&str; 9] = ["column", "version", "at", "rows", "nulls", "distinct", "median", "mean", "drift (PSI)"];
-/// Values of a column that are shown.
-const FREQUENT: usize = 3;
 
 /// Shows the profile, or proposes expectations from it.
 pub(super) async fn run(workbench: Workbench, arguments: &ProfileArguments, output: OutputFormat) -> Result<u8> {
@@ -44,7 +40,7 @@ pub(super) async fn run(workbench: Workbench, arguments: &ProfileArguments, outp
             let commits = counted(told.len() as u64, "profiled commit");
             let head = format!("{name}: {} in {commits}\n\n", counted(rows, "row"));
             let shown = output::columns(&BY_VERSION, &by_version(&told, newest)?);
-            head + &output::columns(&WHOLE, &whole_columns(&whole)?) + "\n" + &shown
+            head + &output::columns(&HEADER, &whole_columns(&whole)?) + "\n" + &shown
         }
     });
     Ok(0)
@@ -68,20 +64,7 @@ fn of_columns(mut told: Vec<Told>, columns: &[String]) -> Result<Vec<Told>> {
 }
 
 fn whole_columns(whole: &Profile) -> Result<Vec<Vec<String>>> {
-    let rows = whole.told()?.into_iter().map(|column| {
-        vec![
-            column.column.clone(),
-            column.type_name.clone(),
-            share(column.nulls, column.rows),
-            thousands(column.distinct),
-            shortened(column.minimum.as_deref().unwrap_or_default()),
-            median(&column),
-            mean(&column),
-            shortened(column.maximum.as_deref().unwrap_or_default()),
-            frequent(&column),
-        ]
-    });
-    Ok(rows.collect())
+    Ok(whole.told()?.iter().map(shown).collect())
 }
 
 /// Column by column, the versions from `newest` on, each with how far it lies from all before it.
@@ -132,51 +115,6 @@ fn column_as_json(column: &ProfiledColumn) -> Value {
         "distinct": column.distinct, "minimum": column.minimum, "maximum": column.maximum, "mean": column.mean,
         "deviation": column.deviation, "quantiles": column.quantiles, "top": top,
     })
-}
-
-fn share(part: u64, whole: u64) -> String {
-    match (part, whole) {
-        (0, _) | (_, 0) => "0 %".to_owned(),
-        _ => format!("{:.2} %", part as f64 / whole as f64 * 100.0),
-    }
-}
-
-fn median(column: &ProfiledColumn) -> String {
-    column.quantiles.map(|[_, _, median, ..]| rounded(median, &column.type_name)).unwrap_or_default()
-}
-
-fn mean(column: &ProfiledColumn) -> String {
-    column.mean.map(|mean| rounded(mean, &column.type_name)).unwrap_or_default()
-}
-
-/// A number with the digits that matter to people; dates and times to the second.
-fn rounded(number: f64, type_name: &str) -> String {
-    match type_name {
-        "date" => number_in_words(number.round(), type_name),
-        "timestamp" | "timestamp_ntz" => number_in_words((number / 1e6).round() * 1e6, type_name),
-        _ if number.abs() >= 1000.0 || number.fract() == 0.0 => format!("{number:.0}"),
-        _ if number.abs() >= 1.0 => format!("{number:.2}"),
-        _ => format!("{number:.4}"),
-    }
-}
-
-fn frequent(column: &ProfiledColumn) -> String {
-    let top: Vec<Value> = serde_json::from_str(&column.top).unwrap_or_default();
-    let told = top.iter().filter(|top| top["count"].as_u64().unwrap_or(0) > 1).take(FREQUENT).map(|top| {
-        let count = top["count"].as_u64().unwrap_or(0);
-        format!("{} ({})", shortened(top["value"].as_str().unwrap_or_default()), share(count, column.rows))
-    });
-    told.collect::<Vec<_>>().join(", ")
-}
-
-/// A text that fits a column, on one line.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 24;
-    let line: String = text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
-    match line.chars().count() > MOST {
-        true => line.chars().take(MOST - 1).chain(['…']).collect(),
-        false => line,
-    }
 }
 
 fn at(micros: i64) -> String {

@@ -5,6 +5,7 @@
 
 pub mod history;
 pub mod propose;
+pub mod shown;
 pub mod spec;
 
 mod column;
