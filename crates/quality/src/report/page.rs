@@ -13,14 +13,17 @@ const STYLE: &str = include_str!("page.css");
 pub fn html(report: &Report) -> String {
     let project = escaped(&report.project);
     let made_at = report.made_at.format("%Y-%m-%d %H:%M UTC");
-    let (tiles, tables) = (tiles(report), report.tables.iter().map(|table| section(table, report.made_at)));
-    let tables: String = tables.collect();
+    let (silent, mut told): (Vec<_>, Vec<_>) = report.tables.iter().partition(|table| is_silent(table));
+    // What needs a look stands first.
+    told.sort_by_key(|table| std::cmp::Reverse(worst(table)));
+    let tables: String = told.into_iter().map(|table| section(table, report.made_at)).collect();
+    let (tiles, silent) = (tiles(report), list_silent(&silent));
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <title>Data quality of {project}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <h1>Data quality of {project}</h1>\n<p class=\"soft\">{made_at}</p>\n{tiles}{tables}</body>\n</html>\n"
+         <h1>Data quality of {project}</h1>\n<p class=\"soft\">{made_at}</p>\n{tiles}{tables}{silent}</body>\n</html>\n"
     )
 }
 
@@ -38,6 +41,29 @@ pub(super) fn escaped(text: &str) -> String {
         }
     }
     safe
+}
+
+/// Whether there is nothing to tell of a table.
+fn is_silent(table: &TableReport) -> bool {
+    table.written_at.is_none() && table.rules.is_empty()
+}
+
+/// How bad the worst rule of a table fared: 2 failed, 1 warned, 0 neither.
+fn worst(table: &TableReport) -> u8 {
+    let each = table.rules.iter().filter_map(RuleReport::last).map(|last| match last.verdict() {
+        "fail" => 2,
+        "warn" => 1,
+        _ => 0,
+    });
+    each.max().unwrap_or(0)
+}
+
+fn list_silent(tables: &[&TableReport]) -> String {
+    if tables.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = tables.iter().map(|table| escaped(&table.name.to_string())).collect();
+    format!("<section>\n<h2>Never written</h2>\n<p class=\"soft\">{}</p>\n</section>\n", names.join(", "))
 }
 
 fn tiles(report: &Report) -> String {
@@ -134,10 +160,15 @@ fn columns(table: &TableReport) -> String {
         .collect();
     let count = table.columns.first().map_or(0, |column| column.rows);
     format!(
-        "<details><summary>{} columns, {count} rows profiled</summary>\n<div class=\"wide\"><table><thead><tr>{header}</tr>\
+        "<details><summary>{}, {} profiled</summary>\n<div class=\"wide\"><table><thead><tr>{header}</tr>\
          </thead><tbody>\n{rows}</tbody></table></div></details>\n",
-        table.columns.len()
+        counted(table.columns.len() as u64, "column"),
+        counted(count, "row")
     )
+}
+
+fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// How long ago something was, in its largest unit.

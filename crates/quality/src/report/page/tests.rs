@@ -54,7 +54,7 @@ fn the_page_tells_rules_trend_samples_freshness_and_columns() {
         "<rect class=\"pass\" x=\"0\" y=\"22.0\" width=\"5\" height=\"2.0\">",
         "<rect class=\"warn\" x=\"6\" y=\"18.0\" width=\"5\" height=\"6.0\">",
         "<rect class=\"warn\" x=\"12\" y=\"0.0\" width=\"5\" height=\"24.0\">",
-        "1 columns, 200 rows profiled",
+        "1 column, 200 rows profiled",
     ] {
         assert!(page.contains(expected), "{expected}\n{page}");
     }
@@ -66,4 +66,22 @@ fn nothing_in_the_data_becomes_markup_and_nothing_is_loaded_from_outside() {
     assert!(!page.contains("<script"), "{page}");
     assert!(page.contains("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;"), "{page}");
     assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("url("), "{page}");
+}
+
+#[test]
+fn tables_with_failures_stand_first_and_those_never_written_are_only_listed() {
+    let mut report = report("fine");
+    let table = |name: &str| TableReport {
+        name: name.parse().unwrap(),
+        description: String::new(),
+        written_at: Some(report.made_at),
+        rules: Vec::new(),
+        columns: Vec::new(),
+    };
+    let never = TableReport { written_at: None, ..table("shop.gold.never") };
+    report.tables = vec![table("shop.bronze.quiet"), never, report.tables.remove(0)];
+    let page = html(&report);
+    let place = |text: &str| page.find(text).unwrap();
+    assert!(place("<h2>shop.silver.orders") < place("<h2>shop.bronze.quiet"), "{page}");
+    assert!(!page.contains("<h2>shop.gold.never") && place("shop.gold.never") > place("<h2>Never written"), "{page}");
 }
