@@ -50,6 +50,8 @@ impl Audit {
         let timestamp = context.now().timestamp_millis();
         let told = ledger::Audited { table: &table, run: &context.run_id, timestamp, rules: outcomes.clone() };
         ledger::tell_audit(&self.lake, told).await?;
+        // Checks look at all rows too.
+        let rows_read = outcomes.iter().map(|found| found.checked).fold(rows_read, u64::max);
         self.verdict(rows_read, &outcomes)
     }
 

@@ -6,6 +6,9 @@
 //!
 //! Every row passes a [`Gate`] on its way into a table, so what all stages do around it lives here too: how a [`batch`]
 //! begins and ends, the [`Passage`] of its rows, and the [`Workers`] that bring them there.
+//!
+//! Whether tables are good: [`checks`] hold a table as a whole against what it must fulfil, at rest or before a commit is
+//! made, a [`profile`] tells what its columns hold, and the [`report`] shows all of it.
 
 pub mod batch;
 pub mod checks;

@@ -182,9 +182,9 @@ mod tests {
         let found = volume(&spec, &sunday);
         assert_eq!(found.failed, 1);
         assert_eq!(found.detail, "1000 rows where 10 are usual, 990.0 deviations away");
-        assert_eq!(volume(&VolumeSpec { season: Season::None, ..spec.clone() }, &sunday).failed, 0);
         assert!(volume(&spec, &days(20)).detail.ends_with("only 2 commits to compare with"));
         assert_eq!(volume(&spec, &[]).failed, 0);
+        assert_eq!(volume(&VolumeSpec { season: Season::None, ..spec }, &sunday).failed, 0);
     }
 
     #[test]

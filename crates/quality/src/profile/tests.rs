@@ -47,7 +47,7 @@ fn a_profile_tells_counts_bounds_mean_and_values() {
 #[test]
 fn what_a_stage_adds_is_profiled_only_when_it_is_named() {
     let rows = batch(&[Some(1)]);
-    assert!(profile(&[rows.clone()]).column("_hidden").is_none());
+    assert!(profile(std::slice::from_ref(&rows)).column("_hidden").is_none());
     let columns = vec!["_hidden".to_owned()];
     let mut profiler = Profiler::new(&ProfileSpec::Columns(spec::ProfiledSpec { columns }));
     profiler.add(&rows);
@@ -96,7 +96,8 @@ proptest! {
 fn the_cost_of_a_profile_by_column() {
     const ROWS: i64 = 8_192;
     const BATCHES: i64 = 256;
-    let columns: [(&str, fn(i64) -> ArrayRef); 5] = [
+    type Column = fn(i64) -> ArrayRef;
+    let columns: [(&str, Column); 5] = [
         ("long", |from| Arc::new(Int64Array::from_iter_values((from..from + ROWS).map(|n| n * 7_919 % 1_000_003)))),
         ("double", |from| Arc::new(Float64Array::from_iter_values((from..from + ROWS).map(|n| n as f64 * 0.37)))),
         ("few words", |from| {
