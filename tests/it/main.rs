@@ -26,6 +26,7 @@ mod waiting;
 mod architecture; // which crate may use which
 mod backfill; // intervals of event time
 mod check; // `medallion check`
+mod checks; // checks of tables as a whole
 mod concurrency; // several processes on one lake
 mod crash; // kill -9 at any moment
 mod demo_stream; // generated events through a stand-in for Kafka to gold
@@ -40,6 +41,7 @@ mod landing; // which files are read, and when again
 mod late_rows; // watermarks of silver tables
 mod maintenance; // optimize and vacuum
 mod pipeline_tests; // `medallion test`
+mod profile; // what columns hold, commit by commit
 mod quality; // expectations, quarantine, audits
 mod replay; // rows in quarantine once more
 mod retail; // the real invoices

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use lake::{Commit, Lake, Operation, Record, Replay, Table};
 use quality::quarantine::Unread;
 use quality::replay::{Fate, RefusedRow, Selection, Together, Waiting, rule_of, waiting};
-use quality::{Gate, PARSE_RULE, Passage, Passed, Staged, batch};
+use quality::{Checks, Gate, PARSE_RULE, Passage, Passed, Staged, batch};
 use sql::Engine;
 
 use crate::listing::Landing;
@@ -74,7 +74,8 @@ impl BronzeReplay {
         let next = waiting(&self.lake, &self.engine, &table, &self.selection, together, context).await?;
         let Some(waiting) = next else { return Ok(Progress::idle()) };
         let number = table.record().map_or(0, |(_, record)| record.batch);
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context)?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, number, context)?
+            .profiling(&self.spec.profile);
         let (staged, schema) = self.validate(&table, &schema, waiting.rows()?, &gate, context).await?;
         let mut passed = gate.close().await?;
         let replay = waiting.decide(&mut passed, |_, _| Fate::Decided, &self.engine, context).await?;
@@ -148,7 +149,8 @@ impl BronzeReplay {
             range: Some(OffsetRange { from: Checkpoint::of(&position, from), to: Checkpoint::of(&position, from + 1) }),
             record,
         };
-        batch::commit(&self.lake, table, commit, &[]).await
+        let checks = Checks::before_commit(&self.spec.check, &self.lake, &self.engine, context);
+        batch::commit(&self.lake, table, commit, &[], &checks).await
     }
 }
 

@@ -3,6 +3,8 @@
 use arrow::datatypes::{FieldRef, Schema};
 use frame::TimeSpan;
 use frame::spec::{CsvSpec, EvolutionSpec, Format, SchemaSpec};
+use quality::checks::spec::CheckSpec;
+use quality::profile::spec::ProfileSpec;
 use quality::spec::ExpectationSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,12 @@ pub struct BronzeSpec {
     /// What every row must fulfil.
     #[serde(default)]
     pub expect: Vec<ExpectationSpec>,
+    /// What the table as a whole must fulfil.
+    #[serde(default, skip_serializing)]
+    pub check: Vec<CheckSpec>,
+    /// Whether the columns are profiled while rows are written, and which.
+    #[serde(default, skip_serializing)]
+    pub profile: ProfileSpec,
 }
 
 /// The source of a bronze table.

@@ -10,7 +10,7 @@ use frame::decode::{DecodeOptions, EvolvingSchema};
 use frame::infer::{infer, merge};
 use futures::future::BoxFuture;
 use lake::{Commit, IngestedFile, Lake, Operation, Record, S3Settings, Table, ledger};
-use quality::{Gate, Passage, Passed, batch};
+use quality::{Checks, Gate, Passage, Passed, batch};
 use sql::Engine;
 
 use crate::columns::Columns;
@@ -73,7 +73,8 @@ impl Bronze {
         let Some(reading) = self.find(landing, &table, context).await? else { return Ok(Progress::idle()) };
         let decoding = self.transform(&reading, &table, context).await?;
         // Opened after the rows were given their time, so that no row is newer than the time it is checked at.
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?
+            .profiling(&self.spec.profile);
         let ingested = self.validate(&table, &decoding, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
@@ -159,7 +160,8 @@ impl Bronze {
             }),
             record,
         };
-        let mut progress = batch::commit(&self.lake, table, commit, &[]).await?;
+        let checks = Checks::before_commit(&self.spec.check, &self.lake, &self.engine, context);
+        let mut progress = batch::commit(&self.lake, table, commit, &[], &checks).await?;
         progress.files_read = files.len() as u64;
         progress.bytes_read = files.iter().map(|file| file.size).sum();
         let (version, rows, files) = (progress.version, progress.rows_written, files.len());

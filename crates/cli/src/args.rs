@@ -52,10 +52,12 @@ pub(crate) enum Command {
     Silver(StageArguments),
     /// Bring one gold table up to date
     Gold(StageArguments),
-    /// Check the rows of one table as it stands against its expectations
+    /// Hold one table as it stands against its expectations and checks, or report on all tables
     Quality(QualityArguments),
     /// Run the tests of pipelines, on rows of their own and without the lake
     Test(TestArguments),
+    /// Show what the columns of a table hold, as a whole and commit by commit
+    Profile(ProfileArguments),
     /// Show a table (spec, columns, SQL, positions) or a workflow (its tasks and what they wait for)
     Show(ShowArguments),
     /// Ask the lake in SQL
@@ -132,9 +134,40 @@ pub(crate) struct StageArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(crate) struct QualityArguments {
     /// The table, such as shop.silver.orders
+    pub(crate) table: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<QualityCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QualityCommand {
+    /// Write one page with the rules of all tables, their trend, failing rows, freshness and profiles
+    Report(ReportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// Where to write the page; it needs nothing besides itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArguments {
+    /// The table, such as shop.silver.orders
     pub(crate) table: String,
+    /// Only these columns
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// The most commits to show
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    pub(crate) versions: usize,
+    /// Print expectations that held so far, as TOML to read, change and paste into the spec
+    #[arg(long)]
+    pub(crate) propose: bool,
 }
 
 #[derive(Debug, Args)]

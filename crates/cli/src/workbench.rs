@@ -13,8 +13,8 @@ use bronze::{Bronze, BronzeReplay, Landing, Texts};
 use futures::future::try_join_all;
 use gold::Gold;
 use lake::{Lake, S3Settings, ledger};
-use quality::Audit;
 use quality::replay::Selection;
+use quality::{Audit, Audited};
 use silver::spec::SilverSpec;
 use silver::{Silver, SilverReplay};
 use sql::{Engine, EngineOptions};
@@ -197,8 +197,13 @@ impl Workbench {
     }
 
     fn audit(&self, name: &TableName) -> Result<Box<dyn Stage>> {
-        let expectations = self.table(name)?.expectations().to_vec();
-        Ok(Box::new(Audit::new(name.clone(), expectations, self.lake.clone(), self.engine.clone())))
+        let table = self.table(name)?;
+        let audited = Audited {
+            expectations: table.expectations().to_vec(),
+            checks: table.checks().to_vec(),
+            keys: table.keys().to_vec(),
+        };
+        Ok(Box::new(Audit::new(name.clone(), audited, self.lake.clone(), self.engine.clone())))
     }
 
     fn table(&self, name: &TableName) -> Result<&Table> {

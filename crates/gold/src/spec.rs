@@ -1,5 +1,7 @@
 //! How users write a gold table.
 
+use quality::checks::spec::CheckSpec;
+use quality::profile::spec::ProfileSpec;
 use quality::spec::ExpectationSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,12 @@ pub struct GoldSpec {
     pub partition_by: Vec<String>,
     /// What every row must fulfil.
     pub expect: Vec<ExpectationSpec>,
+    /// What the table as a whole must fulfil.
+    #[serde(skip_serializing)]
+    pub check: Vec<CheckSpec>,
+    /// Whether the columns are profiled while rows are written, and which.
+    #[serde(skip_serializing)]
+    pub profile: ProfileSpec,
 }
 
 /// How a gold table is brought up to date.

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use lake::{Add, Commit, Considered, Lake, Operation, Record, Table};
-use quality::{Gate, Passage, Passed, Staged, Workers, batch};
+use quality::{Checks, Gate, Passage, Passed, Staged, Workers, batch};
 use sql::{Engine, LogicalPlan, Refusal, RowStream, SessionContext};
 
 use crate::groups::{Keeper, Step, not_worth};
@@ -92,7 +92,9 @@ impl Gold {
         let mut table = batch::open(&self.lake, &self.name).await?;
         let Some(reading) = self.find(&table, context).await? else { return Ok(Progress::idle()) };
         let looked = self.look(&table, &reading).await?;
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?
+            .naming_rows_by(&self.spec.key)
+            .profiling(&self.spec.profile);
         let query = self.transform(&table, &reading, looked, context).await?;
         let staged = self.validate(&table, &query, &gate, context).await?;
         let passed = gate.close().await?;
@@ -226,7 +228,8 @@ impl Gold {
             range: Some(OffsetRange { from, to: positions }),
             record,
         };
-        let progress = batch::commit(&self.lake, table, commit, &[]).await?;
+        let checks = Checks::before_commit(&self.spec.check, &self.lake, &self.engine, context);
+        let progress = batch::commit(&self.lake, table, commit, &[], &checks).await?;
         let (version, rows) = (progress.version, progress.rows_written);
         tracing::info!(table = %self.name, version, rows, technique = choice.technique.name(), "committed");
         Ok(progress)

@@ -18,6 +18,7 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
 use stage::{Error, OffsetRange, Result};
 
+use crate::guard::Guard;
 use crate::record::{KEY, Record};
 use crate::schema::{in_flight, to_delta, union};
 use crate::table::{Table, record_of};
@@ -82,13 +83,29 @@ impl Table {
     /// # Errors
     /// [`stage::Kind::Conflict`] when another writer took the same positions or changed what this change was based on:
     /// nothing is written then, and the batch has to be done anew. Other kinds when the storage fails.
-    pub async fn commit(&mut self, mut commit: Commit) -> Result<u64> {
+    pub async fn commit(&mut self, commit: Commit) -> Result<u64> {
+        self.commit_guarded(commit, None).await
+    }
+
+    /// As [`Table::commit`], after a guard has judged what the table would be. It judges again whenever the race is lost, so
+    /// no version becomes visible that it has not seen.
+    ///
+    /// # Errors
+    /// As [`Table::commit`], and what the guard says: the table is as it was then.
+    pub async fn commit_guarded(&mut self, mut commit: Commit, guard: Option<&dyn Guard>) -> Result<u64> {
+        let guard = guard.filter(|guard| guard.is_needed());
+        let rules = commit.record.rules.clone();
         commit.record.id = uuid::Uuid::new_v4().to_string();
         let read_version = self.version();
         // What an attempt writes of other sources is what it finds then, or a lost race would take their positions back.
         let given = std::mem::take(&mut commit.record.positions);
         for _ in 0..ATTEMPTS {
             let tried_on = self.version();
+            if let Some(guard) = guard {
+                commit.record.rules = rules.clone();
+                let judged = guard.judge(self.candidate(&commit).await?).await?;
+                commit.record.rules.extend(judged);
+            }
             match self.try_commit(&mut commit, &given).await? {
                 Some(version) => return Ok(version),
                 None => {
@@ -120,6 +137,10 @@ impl Table {
             commit.record.advance_event_times(earlier);
             commit.record.carry_remembered(earlier);
         }
+        if let Some((_, earlier)) = &self.record {
+            commit.record.carry_profiled_at(earlier);
+        }
+        commit.record.replaces_rows = commit.operation == Operation::Overwrite;
         commit.record.earlier_quarantine = self.earlier_quarantine();
         // What is in quarantine when a table is created was refused by one of the same name that is gone.
         commit.record.replaces_quarantine = commit.operation == Operation::Overwrite || self.version().is_none();

@@ -3,21 +3,20 @@
 //! A table's commit decides; what is written here only repeats it elsewhere, under the same number, so doing it twice or
 //! after a crash changes nothing. Every start first finishes what is missing.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringViewBuilder, TimestampMicrosecondBuilder};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::SchemaRef;
 use deltalake::kernel::Action;
 use stage::{Checkpoint, Error, OffsetRange, Result, TableName};
 
 use crate::commit::{Commit, Operation};
 use crate::open::Lake;
-use crate::record::{IngestedFile, Record};
+use crate::profiles;
+use crate::record::{IngestedFile, Record, RuleOutcome};
 use crate::replay;
+use crate::system_rows::SystemRows;
 use crate::table::{Table, record_of};
 
 /// The system tables of a pipeline.
-pub const SYSTEM_TABLES: [&str; 3] = ["files", "quality", "events"];
+pub const SYSTEM_TABLES: [&str; 4] = ["files", "quality", "profiles", "events"];
 
 /// After so many versions that tell a system table nothing, its position moves all the same: else they would be read again
 /// each time, and their log could never be cleaned.
@@ -109,7 +108,7 @@ pub async fn roll_system(lake: &Lake, pipeline: &str, tables: &[TableName]) -> R
     let opened = open_all(lake, tables.iter().filter(|name| name.pipeline() == pipeline)).await?;
     let system = open_all(lake, SYSTEM_TABLES.iter().map(|table| any.system(table)).collect::<Vec<_>>().iter()).await?;
     for (kind, mut target) in SYSTEM_TABLES.into_iter().zip(system) {
-        let mut rows = Rows::new(kind);
+        let mut rows = SystemRows::new(kind);
         let mut from = Checkpoint::new();
         let mut to = Checkpoint::new();
         let mut furthest = 0;
@@ -121,6 +120,9 @@ pub async fn roll_system(lake: &Lake, pipeline: &str, tables: &[TableName]) -> R
                 let Some(actions) = table.actions(version).await? else { continue };
                 if let Some(told) = tell(table, version, &actions).await? {
                     rows.push(&told);
+                    if let Some(profile) = told.record.profile.as_ref().filter(|_| kind == "profiles") {
+                        rows.push_profile(&told, &profiles::read(table, profile).await?);
+                    }
                 }
             }
             if newest as i64 + 1 > done {
@@ -129,11 +131,47 @@ pub async fn roll_system(lake: &Lake, pipeline: &str, tables: &[TableName]) -> R
                 furthest = furthest.max(newest as i64 + 1 - done);
             }
         }
-        if rows.count > 0 || furthest >= SILENT_VERSIONS {
-            append(&mut target, rows, OffsetRange { from, to }).await?;
+        if rows.count() > 0 || furthest >= SILENT_VERSIONS {
+            append(&mut target, rows, Some(OffsetRange { from, to })).await?;
         }
     }
     Ok(())
+}
+
+/// What an audit of a table at rest found.
+#[derive(Debug)]
+pub struct Audited<'a> {
+    /// The table as it was.
+    pub table: &'a Table,
+    /// The run.
+    pub run: &'a str,
+    /// When, in milliseconds since 1970.
+    pub timestamp: i64,
+    /// How each rule fared.
+    pub rules: Vec<RuleOutcome>,
+}
+
+/// Adds what an audit found to `system.quality`. An audit has no commit of its own, so it stands there as often as it is
+/// made.
+///
+/// # Errors
+/// When the storage fails.
+pub async fn tell_audit(lake: &Lake, audited: Audited<'_>) -> Result<()> {
+    let Audited { table, run, timestamp, rules } = audited;
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let told = Told {
+        table: table.name().to_string(),
+        table_id: table.id().unwrap_or_default(),
+        version: table.version().unwrap_or_default(),
+        timestamp,
+        record: Record { run: run.to_owned(), rules, ..Record::default() },
+    };
+    let mut rows = SystemRows::new("quality");
+    rows.push_audit(&told);
+    let mut target = lake.open(&table.name().system("quality")).await?;
+    append(&mut target, rows, None).await
 }
 
 /// Files that commits of `table` read since version `from`, oldest first.
@@ -185,13 +223,14 @@ pub async fn stage_manifest(table: &Table, files: &[IngestedFile]) -> Result<Str
     Ok(path)
 }
 
-struct Told {
-    table: String,
+pub(crate) struct Told {
+    pub(crate) table: String,
     /// The identity of the table, which a table created anew under the same name does not share.
-    table_id: String,
-    version: u64,
-    timestamp: i64,
-    record: Record,
+    pub(crate) table_id: String,
+    pub(crate) version: u64,
+    /// In milliseconds since 1970.
+    pub(crate) timestamp: i64,
+    pub(crate) record: Record,
 }
 
 /// The record of one commit, with a manifest read in.
@@ -220,7 +259,7 @@ async fn open_all<'a>(lake: &Lake, names: impl Iterator<Item = &'a TableName>) -
     futures::future::try_join_all(names.map(|name| lake.open(name))).await
 }
 
-async fn append(target: &mut Table, rows: Rows, range: OffsetRange) -> Result<()> {
+async fn append(target: &mut Table, rows: SystemRows, range: Option<OffsetRange>) -> Result<()> {
     let schema = rows.schema();
     let batch = rows.finish()?;
     let mut writer = target.staging().writer(schema.clone(), &[]);
@@ -232,7 +271,7 @@ async fn append(target: &mut Table, rows: Rows, range: OffsetRange) -> Result<()
         properties: Default::default(),
         add: writer.close().await?,
         remove: Vec::new(),
-        range: Some(range),
+        range,
         record: Record { action: "roll_forward".into(), ..Record::default() },
     };
     match target.commit(commit).await {
@@ -250,115 +289,5 @@ async fn commit_once(target: &mut Table, commit: Commit, position: &str, version
             if target.position(position).await? > version as i64 { Ok(()) } else { Err(error) }
         }
         other => other.map(|_| ()),
-    }
-}
-
-/// Rows of one system table on their way.
-struct Rows {
-    kind: &'static str,
-    count: usize,
-    texts: Vec<StringViewBuilder>,
-    numbers: Vec<Int64Builder>,
-    times: TimestampMicrosecondBuilder,
-}
-
-/// Text columns, number columns of each system table; a time `at` ends each.
-fn columns(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
-    match kind {
-        "files" => (&["table", "table_id", "run", "source", "path", "etag"], &["version", "batch", "size", "rows"]),
-        "quality" => (&["table", "run", "rule", "on_fail"], &["version", "batch", "checked", "failed"]),
-        _ => (
-            &["table", "run", "action", "reason", "considered"],
-            &[
-                "version",
-                "batch",
-                "rows_read",
-                "rows_written",
-                "rows_quarantined",
-                "rows_dropped",
-                "rows_changed",
-                "milliseconds",
-            ],
-        ),
-    }
-}
-
-impl Rows {
-    fn new(kind: &'static str) -> Rows {
-        let (texts, numbers) = columns(kind);
-        Rows {
-            kind,
-            count: 0,
-            texts: texts.iter().map(|_| StringViewBuilder::new()).collect(),
-            numbers: numbers.iter().map(|_| Int64Builder::new()).collect(),
-            times: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
-        }
-    }
-
-    fn schema(&self) -> SchemaRef {
-        let (texts, numbers) = columns(self.kind);
-        let texts = texts.iter().map(|name| Field::new(*name, DataType::Utf8View, true));
-        let numbers = numbers.iter().map(|name| Field::new(*name, DataType::Int64, true));
-        let at = Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
-        Arc::new(Schema::new(texts.chain(numbers).chain([at]).collect::<Vec<_>>()))
-    }
-
-    fn push(&mut self, told: &Told) {
-        let record = &told.record;
-        let version = told.version as i64;
-        match self.kind {
-            "files" => {
-                for file in &record.files {
-                    let texts = [&told.table, &told.table_id, &record.run, &file.source, &file.path, &file.etag];
-                    self.row(told.timestamp, &texts, &[version, record.batch, file.size as i64, file.rows as i64]);
-                }
-            }
-            "quality" => {
-                for rule in &record.rules {
-                    let texts = [&told.table, &record.run, &rule.rule, &rule.on_fail];
-                    let numbers = [version, record.batch, rule.checked as i64, rule.failed as i64];
-                    self.row(told.timestamp, &texts, &numbers);
-                }
-            }
-            _ => {
-                let considered = match record.considered.as_slice() {
-                    [] => String::new(),
-                    considered => serde_json::to_string(considered).unwrap_or_default(),
-                };
-                let texts = [&told.table, &record.run, &record.action, &record.reason, &considered];
-                let counts = [
-                    record.rows_read,
-                    record.rows_written,
-                    record.rows_quarantined,
-                    record.rows_dropped,
-                    record.rows_changed,
-                    record.milliseconds,
-                ];
-                let mut numbers = vec![version, record.batch];
-                numbers.extend(counts.map(|count| count as i64));
-                self.row(told.timestamp, &texts, &numbers);
-            }
-        }
-    }
-
-    fn row(&mut self, timestamp_millis: i64, texts: &[&String], numbers: &[i64]) {
-        for (builder, text) in self.texts.iter_mut().zip(texts) {
-            builder.append_value(text);
-        }
-        for (builder, number) in self.numbers.iter_mut().zip(numbers) {
-            builder.append_value(*number);
-        }
-        self.times.append_value(timestamp_millis.saturating_mul(1000));
-        self.count += 1;
-    }
-
-    fn finish(mut self) -> Result<RecordBatch> {
-        let schema = self.schema();
-        let texts = self.texts.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef);
-        let numbers = self.numbers.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef);
-        let mut arrays: Vec<ArrayRef> = texts.chain(numbers).collect();
-        arrays.push(Arc::new(self.times.finish()));
-        RecordBatch::try_new(schema, arrays)
-            .map_err(|error| Error::bug(format!("could not make rows of system.{}", self.kind)).with_source(error))
     }
 }

@@ -16,10 +16,12 @@
 mod changes;
 mod commit;
 mod error;
+mod guard;
 pub mod ledger;
 mod local_log;
 pub mod maintenance;
 mod open;
+mod profiles;
 mod record;
 pub mod replay;
 mod rolling;
@@ -27,6 +29,7 @@ mod scan;
 mod schema;
 mod statistics;
 mod storage;
+mod system_rows;
 mod table;
 mod telling;
 mod writer;
@@ -35,8 +38,11 @@ pub use changes::{Changes, Moved};
 pub use commit::{Commit, Operation};
 pub use deltalake::kernel::Add;
 pub use error::{classify_delta, classify_parquet, classify_store};
+pub use guard::{Candidate, Guard};
 pub use open::Lake;
-pub use record::{Considered, IngestedFile, KEPT_FOLDER, REMEMBERED_FOLDER, Record, Remembered, Replay, RuleOutcome};
+pub use record::{
+    Considered, IngestedFile, KEPT_FOLDER, ProfiledColumn, REMEMBERED_FOLDER, Record, Remembered, Replay, RuleOutcome,
+};
 pub use rolling::RollingWriter;
 pub use schema::{in_flight, union};
 pub use statistics::rows_told;

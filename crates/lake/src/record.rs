@@ -94,6 +94,15 @@ pub struct Record {
     /// replaces all rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remembered: Option<Remembered>,
+    /// Where the profile of the rows is staged, relative to the table: a list of [`ProfiledColumn`] as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// When rows of this table were last profiled, in microseconds since 1970. Commits without a profile repeat it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profiled_at: Option<i64>,
+    /// Whether all rows were replaced.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replaces_rows: bool,
 }
 
 /// Changes that no row of a table shows, but by which later ones have to be judged: deletes, above all.
@@ -132,6 +141,13 @@ impl Record {
     pub(crate) fn carry_remembered(&mut self, earlier: &Record) {
         if self.remembered.is_none() {
             self.remembered.clone_from(&earlier.remembered);
+        }
+    }
+
+    /// Takes over when rows were last profiled, unless this commit is newer.
+    pub(crate) fn carry_profiled_at(&mut self, earlier: &Record) {
+        if self.profile.is_none() {
+            self.profiled_at = earlier.profiled_at;
         }
     }
 
@@ -188,17 +204,63 @@ impl Replay {
     }
 }
 
-/// How one expectation fared in one batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How one expectation or check fared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RuleOutcome {
     /// The rule's name.
     pub rule: String,
-    /// What happens to rows that violate it.
+    /// What happens to rows that violate it; empty for checks, which are about the table as a whole.
     pub on_fail: String,
+    /// `expectation` or `check`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// `warn` or `fail`: whether a violation refuses the batch, or ends an audit as failed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub severity: String,
     /// Rows checked.
     pub checked: u64,
     /// Rows that violated it.
     pub failed: u64,
+    /// What a check found, for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Some of the rows that violated it, each as a JSON object of its key columns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sample: Vec<String>,
+    /// Stands for the rule as it was written; it changes when the rule means something else.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
+}
+
+/// What the rows of a commit hold in one column.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProfiledColumn {
+    /// The column.
+    pub column: String,
+    /// Its type, as specs name it.
+    pub type_name: String,
+    /// Rows.
+    pub rows: u64,
+    /// Rows without a value.
+    pub nulls: u64,
+    /// About how many different values there are.
+    pub distinct: u64,
+    /// The least value, in words.
+    pub minimum: Option<String>,
+    /// The greatest value, in words.
+    pub maximum: Option<String>,
+    /// The mean of numbers; of dates in days and of times in microseconds since 1970; of booleans the share of true.
+    pub mean: Option<f64>,
+    /// The standard deviation.
+    pub deviation: Option<f64>,
+    /// About the values below which 5, 25, 50, 75 and 95 % of all lie.
+    pub quantiles: Option<[f64; 5]>,
+    /// The most frequent values with about how often each is there, as JSON.
+    pub top: String,
+    /// What lets profiles merge; only its writer reads it.
+    pub sketch: String,
 }
 
 /// One file that was read, and what identifies its content.

@@ -18,7 +18,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use stage::{Result, TableName};
 
-use crate::error::classify_delta;
+use crate::error::{classify_delta, classify_store};
 
 /// Bytes after which a file is closed and the next one begun.
 pub(crate) const TARGET_FILE_SIZE: u64 = 128 << 20;
@@ -57,6 +57,14 @@ impl Staging {
     /// A writer of files with the given columns.
     pub fn writer(&self, schema: SchemaRef, partition_by: &[String]) -> Writer {
         Writer::new(self, schema, partition_by)
+    }
+
+    /// Puts a file beside the files of rows.
+    pub(crate) async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
+        let store = self.log_store.object_store(None);
+        let path = object_store::path::Path::from(path);
+        let put = object_store::ObjectStoreExt::put(store.as_ref(), &path, bytes.into()).await;
+        put.map(|_| ()).map_err(|error| classify_store(&format!("could not stage a file of {}", self.table), error))
     }
 
     /// Removes staged files that will not be committed. Failures are left to vacuum.

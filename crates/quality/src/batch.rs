@@ -8,7 +8,9 @@ use serde::Serialize;
 use stage::{Context, Error, Progress, Result, TableName};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::gate::{Passed, on_fail_name};
+use crate::checks::Checks;
+use crate::counts::on_fail_name;
+use crate::gate::Passed;
 use crate::quarantine;
 use crate::spec::OnFail;
 
@@ -49,19 +51,28 @@ pub fn record(passed: Passed, number: i64, rows_written: u64, context: &Context)
         rows_dropped: passed.rows_dropped,
         rules: passed.rules,
         quarantine: passed.quarantine,
+        profiled_at: passed.profile.as_ref().map(|(_, at)| *at),
+        profile: passed.profile.map(|(path, _)| path),
         ..Record::default()
     }
 }
 
-/// Makes the batch visible and returns what its record says. `spent` are staged files that were only a step on the way;
+/// Makes the batch visible, once `checks` have passed on the table as it would be, and returns what its record says. `spent` are staged files that were only a step on the way;
 /// they are removed afterwards.
 ///
 /// # Errors
-/// As [`Table::commit`]. When only the quarantine table could not be written, the batch is visible all the same, and the
+/// As [`Table::commit`], and [`stage::Kind::Quality`] when a check fails. When only the quarantine table could not be written, the batch is visible all the same, and the
 /// next start finishes it.
-pub async fn commit(lake: &Lake, table: &mut Table, commit: Commit, spent: &[Add]) -> Result<Progress> {
+pub async fn commit(
+    lake: &Lake,
+    table: &mut Table,
+    commit: Commit,
+    spent: &[Add],
+    checks: &Checks,
+) -> Result<Progress> {
     let mut progress = progress(&commit.record);
-    progress.version = Some(table.commit(commit).await?);
+    progress.version = Some(table.commit_guarded(commit, Some(checks)).await?);
+    progress.warnings.extend(checks.warnings());
     table.staging().discard(spent).await;
     ledger::roll_quarantine(lake, table, &quarantine::schema()).await?;
     Ok(progress)
@@ -95,6 +106,7 @@ mod tests {
             on_fail: on_fail_name(on_fail).to_owned(),
             checked: 9,
             failed,
+            ..RuleOutcome::default()
         };
         let passed = Passed {
             rows_checked: 9,

@@ -1,6 +1,8 @@
 //! How many rows violated which rule. Counts travel in commit metadata and end in `system.quality`.
 
+use lake::RuleOutcome;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::spec::OnFail;
 
@@ -13,6 +15,33 @@ pub struct RuleCount {
     pub on_fail: OnFail,
     /// How many rows violated it.
     pub failed: u64,
+}
+
+impl RuleCount {
+    /// The count as records tell it, without how many rows were checked.
+    pub(crate) fn outcome(&self) -> RuleOutcome {
+        RuleOutcome {
+            rule: self.rule.clone(),
+            on_fail: on_fail_name(self.on_fail).to_owned(),
+            failed: self.failed,
+            ..RuleOutcome::default()
+        }
+    }
+}
+
+/// The name of `on_fail` in records, as users write it.
+pub(crate) fn on_fail_name(on_fail: OnFail) -> &'static str {
+    match on_fail {
+        OnFail::Warn => "warn",
+        OnFail::Drop => "drop",
+        OnFail::Quarantine => "quarantine",
+        OnFail::Fail => "fail",
+    }
+}
+
+/// What stands for a rule as it was written.
+pub(crate) fn fingerprint(rule: &impl Serialize) -> String {
+    serde_json::to_vec(rule).map(|json| format!("{:016x}", xxh3_64(&json))).unwrap_or_default()
 }
 
 /// Adds the counts of another batch; rules that were not there yet are appended.

@@ -14,9 +14,12 @@ use lake::{Add, Lake, RuleOutcome, Staging, Writer};
 use stage::{Context, Error, Problem, Result, TableName};
 
 use crate::counts::{self, RuleCount};
+use crate::profile::Profile;
+use crate::profile::spec::ProfileSpec;
 use crate::quarantine::{self, Origin, Unread};
+use crate::samples::Samples;
 use crate::spec::{ExpectationSpec, OnFail};
-use crate::verdict::Violation;
+use crate::verdict::{Violation, judge};
 use crate::{Validator, compile};
 
 /// The name under which lines that did not parse are counted.
@@ -35,6 +38,10 @@ struct GateOptions {
     batch: i64,
     /// The time of the batch.
     now: DateTime<Utc>,
+    /// What is profiled of the rows that stay.
+    profile: ProfileSpec,
+    /// The columns that name a row.
+    keys: Vec<String>,
 }
 
 /// The gate before one batch. Cheap to clone; all clones count together.
@@ -43,6 +50,8 @@ pub struct Gate {
     options: Arc<GateOptions>,
     engine: sql::Engine,
     quarantine: Staging,
+    /// Where the profile is staged.
+    staging: Staging,
     writer: Arc<tokio::sync::Mutex<Option<Writer>>>,
     tally: Arc<Mutex<Tally>>,
 }
@@ -54,6 +63,8 @@ struct Tally {
     quarantined: u64,
     dropped: u64,
     counts: Vec<RuleCount>,
+    samples: Samples,
+    profile: Profile,
 }
 
 /// What came of a batch at its gate.
@@ -69,6 +80,8 @@ pub struct Passed {
     pub rows_dropped: u64,
     /// How each rule fared.
     pub rules: Vec<RuleOutcome>,
+    /// Where the profile of the rows is staged, and when it was made in microseconds since 1970.
+    pub profile: Option<(String, i64)>,
 }
 
 impl Gate {
@@ -90,15 +103,43 @@ impl Gate {
             run: context.run_id.clone(),
             batch,
             now: context.now(),
+            profile: ProfileSpec::Switch(false),
+            keys: Vec::new(),
         };
         let quarantine = lake.staging(&options.table.quarantine())?;
+        let staging = lake.staging(&options.table)?;
         Ok(Gate {
             options: Arc::new(options),
             engine: engine.clone(),
             quarantine,
+            staging,
             writer: Arc::default(),
             tally: Arc::default(),
         })
+    }
+
+    /// The same gate, which profiles the rows that stay.
+    #[must_use]
+    pub fn profiling(self, profile: &ProfileSpec) -> Gate {
+        let options = GateOptions { profile: profile.clone(), ..self.options.as_ref().clone() };
+        Gate { options: Arc::new(options), ..self }
+    }
+
+    /// The same gate, which names rows that fail by these columns where they have them.
+    #[must_use]
+    pub fn naming_rows_by(self, keys: &[String]) -> Gate {
+        let options = GateOptions { keys: keys.to_vec(), ..self.options.as_ref().clone() };
+        Gate { options: Arc::new(options), ..self }
+    }
+
+    /// What is profiled of the rows that stay.
+    pub(crate) fn profile_spec(&self) -> &ProfileSpec {
+        &self.options.profile
+    }
+
+    /// Adds the profile of one worker's rows.
+    pub(crate) fn add_profile(&self, profile: &Profile) {
+        self.tally().profile.merge(profile);
     }
 
     /// A checker for one worker. `hidden` columns tell where a row came from and are taken off the rows that stay.
@@ -151,19 +192,32 @@ impl Gate {
             None => Vec::new(),
         };
         let tally = self.tally().clone();
-        let rules = tally.counts.iter().map(|count| RuleOutcome {
-            rule: count.rule.clone(),
-            on_fail: on_fail_name(count.on_fail).to_owned(),
-            checked: tally.checked,
-            failed: count.failed,
-        });
+        let rules = tally.counts.iter().map(|count| self.outcome(count, &tally));
+        let profile = match tally.profile.is_empty() {
+            true => None,
+            false => {
+                let path = self.staging.stage_profile(&tally.profile.told()?).await?;
+                Some((path, self.options.now.timestamp_micros()))
+            }
+        };
         Ok(Passed {
             quarantine,
             rows_checked: tally.checked,
             rows_quarantined: tally.quarantined,
             rows_dropped: tally.dropped,
             rules: rules.collect(),
+            profile,
         })
+    }
+
+    fn outcome(&self, count: &RuleCount, tally: &Tally) -> RuleOutcome {
+        let spec = self.options.expectations.iter().find(|spec| spec.name == count.rule);
+        RuleOutcome {
+            checked: tally.checked,
+            sample: tally.samples.of(&count.rule),
+            fingerprint: spec.map(counts::fingerprint).unwrap_or_default(),
+            ..count.outcome()
+        }
     }
 
     async fn stage(&self, rows: &RecordBatch) -> Result<()> {
@@ -197,7 +251,8 @@ impl Checker {
     pub async fn check(&mut self, rows: RecordBatch) -> Result<RecordBatch> {
         self.compile_for(&rows)?;
         let Some((_, validator)) = &self.validator else { return Err(Error::bug("no rules were compiled")) };
-        let verdict = validator.validate(&rows, self.gate.options.now)?;
+        let violated = validator.violations(&rows, self.gate.options.now)?;
+        let verdict = judge(rows.num_rows(), &violated);
         if verdict.is_refused() {
             return Err(refusal(&self.gate.options.table, &verdict.refused));
         }
@@ -210,6 +265,7 @@ impl Checker {
             tally.quarantined += verdict.quarantined.len() as u64;
             tally.dropped += verdict.dropped;
             counts::add(&mut tally.counts, &verdict.counts);
+            tally.samples.add(&rows, &violated, &self.gate.options.keys);
         }
         let kept = match &verdict.keep {
             None => rows,
@@ -245,16 +301,6 @@ impl Checker {
 pub(crate) fn misfit(table: &TableName, problems: &[Problem]) -> Error {
     let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     Error::config(format!("the expectations of {table} do not fit its columns: {}", messages.join("; ")))
-}
-
-/// The name of `on_fail` in records, as users write it.
-pub(crate) fn on_fail_name(on_fail: OnFail) -> &'static str {
-    match on_fail {
-        OnFail::Warn => "warn",
-        OnFail::Drop => "drop",
-        OnFail::Quarantine => "quarantine",
-        OnFail::Fail => "fail",
-    }
 }
 
 fn refusal(table: &TableName, refused: &[(String, u64)]) -> Error {

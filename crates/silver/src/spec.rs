@@ -5,6 +5,8 @@ use std::fmt;
 
 use frame::TimeSpan;
 use frame::spec::CleanSpec;
+use quality::checks::spec::CheckSpec;
+use quality::profile::spec::ProfileSpec;
 use quality::spec::ExpectationSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{SeqAccess, Visitor};
@@ -39,6 +41,24 @@ pub struct SilverSpec {
     /// What every row must fulfil.
     #[serde(default)]
     pub expect: Vec<ExpectationSpec>,
+    /// What the table as a whole must fulfil.
+    #[serde(default, skip_serializing)]
+    pub check: Vec<CheckSpec>,
+    /// Whether the columns are profiled while rows are written, and which.
+    #[serde(default, skip_serializing)]
+    pub profile: ProfileSpec,
+}
+
+impl SilverSpec {
+    /// The columns that name a row, where rows are written by them.
+    pub fn keys(&self) -> &[String] {
+        match &self.write {
+            WriteSpec::UniqueKey(keys) => keys,
+            WriteSpec::Merge(merge) => &merge.keys,
+            WriteSpec::Scd2(history) => &history.keys,
+            WriteSpec::Append | WriteSpec::Overwrite => &[],
+        }
+    }
 }
 
 /// How rows enter a silver table.

@@ -11,7 +11,7 @@ use ::stage::{Checkpoint, Context, Error, Interval, OffsetRange, Progress, Resul
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use lake::{Add, Changes, Commit, Lake, Record, RollingWriter, Table, ledger};
-use quality::{Gate, Passage, Passed, batch};
+use quality::{Checks, Gate, Passage, Passed, batch};
 use sql::Engine;
 
 use self::query::{Input, LookUps, Query};
@@ -83,7 +83,9 @@ impl Silver {
         let lateness = self.tell_late(&table, &reading, &input, context).await?;
         let retracted = self.retract(&table, &reading, look_ups.clone(), context).await?;
         let query = self.transform(input, look_ups, lateness).await?;
-        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?;
+        let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?
+            .naming_rows_by(self.spec.keys())
+            .profiling(&self.spec.profile);
         let files = self.validate(&table, &reading, &query, retracted, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
@@ -303,7 +305,8 @@ impl Silver {
             range: Some(range),
             record,
         };
-        let progress = batch::commit(&self.lake, table, commit, &files.spent).await?;
+        let checks = Checks::before_commit(&self.spec.check, &self.lake, &self.engine, context);
+        let progress = batch::commit(&self.lake, table, commit, &files.spent, &checks).await?;
         let (version, rows) = (progress.version, progress.rows_written);
         tracing::info!(table = %self.name, version, rows, "committed");
         Ok(progress)

@@ -10,7 +10,7 @@ use frame::infer::merge;
 use frame::spec::{CsvSpec, Format};
 use futures::future::BoxFuture;
 use lake::{Commit, Lake, Operation, Record, Table};
-use quality::{Gate, Passage, Passed, Staged, Workers, batch};
+use quality::{Checks, Gate, Passage, Passed, Staged, Workers, batch};
 use sql::Engine;
 use stage::{Context, Gauge, Progress, Result, Secret, Stage, TableName};
 
@@ -99,13 +99,14 @@ impl<S: Source> MessageBronze<S> {
         let decoding = self.transform(&sample, &table, number, context).await?;
         // Opened after the rows were given their time, so that no row is newer than the time it is checked at.
         let Sink { name, spec, lake, engine, .. } = &self.sink;
-        let gate = Gate::open(lake, engine, name, &spec.expect, number, context)?;
+        let gate = Gate::open(lake, engine, name, &spec.expect, number, context)?.profiling(&spec.profile);
         let passage = Passage::new(&gate, &table, &spec.partition_by, context);
         let staged = self.validate(&mut opened, &mut gathered, sample, &decoding, &passage).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
         let commit = self.commit_of(&opened.feed, &gathered, &decoding, staged, passed, context)?;
-        let progress = batch::commit(lake, &mut table, commit, &[]).await?;
+        let checks = Checks::before_commit(&spec.check, lake, engine, context);
+        let progress = batch::commit(lake, &mut table, commit, &[], &checks).await?;
         opened.committed(&gathered);
         let progress = self.told(progress, &opened.feed, &gathered, context);
         self.opened = Some(opened);

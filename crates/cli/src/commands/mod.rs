@@ -10,6 +10,8 @@ mod interval;
 mod new;
 mod optimize;
 mod produce;
+mod profile;
+mod quality;
 mod quarantine;
 mod query;
 mod run;
@@ -38,7 +40,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Bronze(arguments) => stage::run(open(&project)?, Layer::Bronze, &arguments, output).await,
         Command::Silver(arguments) => stage::run(open(&project)?, Layer::Silver, &arguments, output).await,
         Command::Gold(arguments) => stage::run(open(&project)?, Layer::Gold, &arguments, output).await,
-        Command::Quality(arguments) => stage::audit(open(&project)?, &arguments, output).await,
+        Command::Quality(arguments) => quality::run(open(&project)?, &arguments, output).await,
+        Command::Profile(arguments) => profile::run(open(&project)?, &arguments, output).await,
         Command::Test(arguments) => test::run(load_checked(&project)?, &arguments, output).await,
         Command::Show(arguments) => show::run(open(&project)?, &arguments, output).await,
         Command::Query(arguments) => query::run(open(&project)?, &arguments, output).await,

@@ -4,7 +4,7 @@ use ::stage::{Error, Layer, Result};
 use workflow::{Body, Workflow};
 
 use super::run::{Asked, execute as execute_run};
-use crate::args::{OutputFormat, QualityArguments, StageArguments};
+use crate::args::{OutputFormat, StageArguments};
 use crate::workbench::{Workbench, expect_layer};
 
 /// Brings one table of the given layer up to date.
@@ -30,8 +30,8 @@ pub(super) async fn run(
 }
 
 /// Audits one table as it stands.
-pub(super) async fn audit(workbench: Workbench, arguments: &QualityArguments, output: OutputFormat) -> Result<u8> {
-    let name = workbench.project.table(&arguments.table)?.name.clone();
+pub(super) async fn audit(workbench: Workbench, table: &str, output: OutputFormat) -> Result<u8> {
+    let name = workbench.project.table(table)?.name.clone();
     execute(&workbench, Body::Quality(name), false, output).await
 }
 

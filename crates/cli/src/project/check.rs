@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bronze::spec::{FilesSpec, SourceSpec};
 use frame::spec::SchemaSpec;
+use lake::ledger::SYSTEM_TABLES;
 use silver::spec::SilverSpec;
 use stage::{Layer, Problem, TableName};
 use workflow::Body;
@@ -15,9 +16,6 @@ use super::nearest::hint;
 use super::writes::{check_upstream, check_write};
 use super::{Definition, Finding, Project, SqlText, Table};
 
-/// The tables at `<pipeline>.system`.
-const SYSTEM_TABLES: [&str; 3] = ["files", "quality", "events"];
-
 /// Checks every table of the project.
 pub(crate) fn check_tables(project: &Project, files: &Files, findings: &mut Vec<Finding>) {
     for table in project.tables.values() {
@@ -27,8 +25,11 @@ pub(crate) fn check_tables(project: &Project, files: &Files, findings: &mut Vec<
             Definition::Gold { spec, .. } => check_gold(spec),
         };
         let shared = check_columns_once("partition_by", table.partition_by());
-        let all = problems.into_iter().chain(shared).chain(quality::check(table.expectations()));
+        let expectations = quality::check(table.expectations());
+        let checks = quality::checks::check(table.checks(), table.expectations());
+        let all = problems.into_iter().chain(shared).chain(expectations).chain(checks);
         findings.extend(all.map(|problem| table.document.locate(&problem)));
+        check_tables_of_checks(table, files, findings);
         if let Some(sql) = table.sql() {
             check_references(project, table, sql, files, findings);
         }
@@ -162,6 +163,23 @@ fn readable(project: &Project, reader: &Table, name: &TableName) -> Result<(), S
     match is_view && !reader.is_view() {
         true => Err(format!("`{name}` is a view, which no table may read; read the tables that it reads")),
         false => Ok(()),
+    }
+}
+
+/// The tables that the checks of a table read must exist.
+fn check_tables_of_checks(table: &Table, files: &Files, findings: &mut Vec<Finding>) {
+    for (index, spec) in table.checks().iter().enumerate() {
+        let reads = match spec.reads(table.name.pipeline()) {
+            Ok(reads) => reads
+                .into_iter()
+                .map(|(at, name)| known(&name, files).map_err(|wrong| Problem::new(at, wrong)))
+                .collect(),
+            Err(problem) => vec![Err(problem)],
+        };
+        let wrong = reads.into_iter().filter_map(Result::err);
+        findings.extend(wrong.map(|problem| {
+            table.document.locate(&Problem::new(format!("check/{index}/{}", problem.at), problem.message))
+        }));
     }
 }
 

@@ -191,6 +191,33 @@ impl Table {
         }
     }
 
+    /// What the table as a whole must fulfil.
+    pub fn checks(&self) -> &[quality::checks::spec::CheckSpec] {
+        match &self.definition {
+            Definition::Bronze(spec) => &spec.check,
+            Definition::Silver { spec, .. } => &spec.check,
+            Definition::Gold { spec, .. } => &spec.check,
+        }
+    }
+
+    /// The columns that name a row, as far as the spec says.
+    pub fn keys(&self) -> &[String] {
+        match &self.definition {
+            Definition::Bronze(_) => &[],
+            Definition::Silver { spec, .. } => spec.keys(),
+            Definition::Gold { spec, .. } => &spec.key,
+        }
+    }
+
+    /// What is profiled of the rows.
+    pub fn profile(&self) -> &quality::profile::spec::ProfileSpec {
+        match &self.definition {
+            Definition::Bronze(spec) => &spec.profile,
+            Definition::Silver { spec, .. } => &spec.profile,
+            Definition::Gold { spec, .. } => &spec.profile,
+        }
+    }
+
     /// Every table this one reads, system and quarantine tables included.
     pub fn reads(&self) -> &BTreeSet<TableName> {
         &self.reads

@@ -60,6 +60,10 @@ impl Project {
                 planner.schemas.insert(table.name.clone(), schema);
             }
         }
+        // A check may read any table, those after its own as well.
+        for table in self.tables.values() {
+            planner.bind_checks(table).await;
+        }
         planner.findings.sort();
         planner.findings.dedup();
         Ok((planner.findings, planner.schemas))
@@ -202,6 +206,15 @@ impl Planner<'_> {
         if let Err(problems) = quality::compile(table.expectations(), schema, &self.engine) {
             self.note(table, problems);
         }
+        self.note(table, check_columns_exist("profile/columns", table.profile().named(), &names(schema), ""));
+    }
+
+    async fn bind_checks(&mut self, table: &Table) {
+        let Some(schema) = self.schemas.get(&table.name).cloned() else { return };
+        let reads = quality::checks::reads(table.checks(), table.name.pipeline());
+        let known = reads.into_iter().filter_map(|name| self.schema_of(&name).map(|schema| (name, schema))).collect();
+        let problems = quality::checks::bind(table.checks(), &table.name, &schema, &known, &self.engine).await;
+        self.note(table, problems);
     }
 
     fn note(&mut self, table: &Table, problems: Vec<Problem>) {

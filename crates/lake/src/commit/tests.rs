@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use stage::{Checkpoint, Layer, TableName};
 
 use super::*;
-use crate::{Lake, S3Settings};
+use crate::{Lake, RuleOutcome, S3Settings};
 
 fn moving(id: &str, from: i64, to: i64) -> Commit {
     Commit {
@@ -106,4 +106,55 @@ async fn event_times_are_only_taken_back_when_all_rows_are_replaced() {
     let anew = Commit { operation: Operation::Overwrite, record: told(&[("a", 2)]), ..moving("x", 2, 3) };
     one.commit(anew).await.unwrap();
     assert_eq!(one.record().unwrap().1.greatest_event_times, told(&[("a", 2)]).greatest_event_times);
+}
+
+/// Refuses tables with more than so many files, and makes a commit of its own before it answers the first time.
+struct AtMost {
+    files: usize,
+    judged: std::sync::Mutex<Vec<usize>>,
+    faster: tokio::sync::Mutex<Option<(Table, Commit)>>,
+}
+
+impl Guard for AtMost {
+    fn is_needed(&self) -> bool {
+        true
+    }
+
+    fn judge<'a>(
+        &'a self,
+        candidate: crate::Candidate<'a>,
+    ) -> futures::future::BoxFuture<'a, Result<Vec<RuleOutcome>>> {
+        Box::pin(async move {
+            let files = candidate.files.len();
+            self.judged.lock().unwrap().push(files);
+            if let Some((mut table, commit)) = self.faster.lock().await.take() {
+                table.commit(commit).await?;
+            }
+            if files > self.files { Err(Error::quality("too many")) } else { Ok(vec![RuleOutcome::default()]) }
+        })
+    }
+}
+
+fn adding(path: &str, id: &str) -> Commit {
+    let add = Add { path: path.to_owned(), size: 1, data_change: true, ..Add::default() };
+    Commit { add: vec![add], ..moving(id, 0, 1) }
+}
+
+#[tokio::test]
+async fn a_guard_judges_again_after_a_lost_race_and_what_it_refuses_changes_nothing() {
+    for (allowed, is_made) in [(3, true), (2, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::new(folder.path().to_str().unwrap(), &S3Settings::default()).unwrap();
+        let name = TableName::new("p", Layer::Silver, "t").unwrap();
+        let mut table = lake.open(&name).await.unwrap();
+        table.commit(adding("1.parquet", "x")).await.unwrap();
+        let faster = Some((table.clone(), adding("2.parquet", "y")));
+        let guard = AtMost { files: allowed, judged: Default::default(), faster: tokio::sync::Mutex::new(faster) };
+        let made = table.commit_guarded(adding("3.parquet", "z"), Some(&guard)).await;
+        assert_eq!(*guard.judged.lock().unwrap(), [2, 3], "once before the race and once after");
+        let newest = lake.open(&name).await.unwrap();
+        assert_eq!((made.is_ok(), newest.version()), (is_made, Some(if is_made { 2 } else { 1 })));
+        assert_eq!(newest.files().await.unwrap().len(), if is_made { 3 } else { 2 });
+        assert_eq!(newest.record().unwrap().1.rules.len(), usize::from(is_made), "the outcome of the last try alone");
+    }
 }

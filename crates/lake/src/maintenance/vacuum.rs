@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{Error as ObjectStoreError, ObjectMeta, ObjectStoreExt as _};
@@ -128,10 +128,13 @@ async fn delete(table: &Table, files: Vec<ObjectMeta>) -> Result<()> {
     }
 }
 
+/// What a commit names is staged before it, but no longer before than this.
+const LONGEST_BATCH: TimeDelta = TimeDelta::days(1);
+
 /// How old a file must be to go.
 struct Limits {
     written_before: DateTime<Utc>,
-    /// A list of files read is needed as long as its commit is in the log.
+    /// A list of files read, or a profile, is needed as long as its commit is in the log.
     manifest_before: DateTime<Utc>,
 }
 
@@ -140,7 +143,8 @@ impl Limits {
         let written_before = now - retention;
         let commits = listed.iter().filter(|file| file.location.as_ref().starts_with(LOG_FOLDER));
         let oldest_commit = commits.map(|file| file.last_modified).min();
-        let manifest_before = oldest_commit.map_or(DateTime::<Utc>::MIN_UTC, |oldest| oldest - retention);
+        let manifest_before =
+            oldest_commit.map_or(DateTime::<Utc>::MIN_UTC, |oldest| oldest - retention - LONGEST_BATCH);
         Limits { written_before, manifest_before: manifest_before.min(written_before) }
     }
 

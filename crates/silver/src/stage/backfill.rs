@@ -13,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use lake::{Add, Changes, Commit, Operation, Record, Replay, RollingWriter, Table, ledger};
 use quality::replay::{Fate, Selection, Together, Waiting, waiting};
-use quality::{Gate, Passage, Passed, Staged, Workers, batch};
+use quality::{Checks, Gate, Passage, Passed, Staged, Workers, batch};
 use sql::{RowStream, Side};
 
 use super::query::{ORIGIN, Query};
@@ -98,7 +98,7 @@ impl Silver {
         let lateness = self.tell_late_anew(&reading, &input, context).await?;
         let query = self.transform(input, self.look_up().await?, lateness).await?;
         let open = || Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context);
-        let (gate, timeless) = (open()?, open()?);
+        let (gate, timeless) = (open()?.naming_rows_by(self.spec.keys()), open()?);
         let staged = self.recompute(table, &query, span, &gate, &timeless, &met, context).await?;
         met.expect_nothing_new(self, &timeless.close().await?).await?;
         let (kept, affected) = self.keep_outside(table, schema, span, context).await?;
@@ -242,7 +242,8 @@ impl Silver {
             range,
             record,
         };
-        batch::commit(&self.lake, table, commit, &[]).await
+        let checks = Checks::before_commit(&self.spec.check, &self.lake, &self.engine, context);
+        batch::commit(&self.lake, table, commit, &[], &checks).await
     }
 }
 

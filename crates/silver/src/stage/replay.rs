@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use lake::{Changes, Commit, Record, Replay, Table, ledger};
 use quality::replay::{Fate, Selection, Together, Waiting, waiting};
-use quality::{Gate, Passage, Passed, batch};
+use quality::{Checks, Gate, Passage, Passed, batch};
 use sql::{RowFunction, RowStep, RowStream};
 
 use super::query::{Input, ORIGIN, Query};
@@ -62,7 +62,9 @@ impl SilverReplay {
         let input = self.input(&reading, &chosen)?;
         let lateness = silver.tell_late_anew(&reading, &input, context).await?;
         let query = silver.transform(input, silver.look_up().await?, lateness).await?;
-        let gate = Gate::open(&silver.lake, &silver.engine, &silver.name, &silver.spec.expect, reading.batch, context)?;
+        let gate = Gate::open(&silver.lake, &silver.engine, &silver.name, &silver.spec.expect, reading.batch, context)?
+            .naming_rows_by(silver.spec.keys())
+            .profiling(&silver.spec.profile);
         let files = self.validate(&table, &query, &gate, context).await?;
         let mut passed = gate.close().await?;
         let fate = |source: &str, position: i64| match chosen.was_met(source, position) {
@@ -174,7 +176,8 @@ impl SilverReplay {
             range: Some(OffsetRange { from: Checkpoint::of(&position, from), to: Checkpoint::of(&position, from + 1) }),
             record,
         };
-        batch::commit(&silver.lake, table, commit, &files.spent).await
+        let checks = Checks::before_commit(&silver.spec.check, &silver.lake, &silver.engine, context);
+        batch::commit(&silver.lake, table, commit, &files.spent, &checks).await
     }
 }
 

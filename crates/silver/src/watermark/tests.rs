@@ -163,6 +163,8 @@ impl Shop {
             clean,
             watermark: self.delay.map(|delay| WatermarkSpec { column: "at".into(), delay }),
             expect: Vec::new(),
+            check: Vec::new(),
+            profile: quality::profile::spec::ProfileSpec::default(),
         };
         let sql = self.form.has_sql.then(|| self.sql.to_owned());
         let (lake, engine) = (self.lake.clone(), self.engine.clone());
