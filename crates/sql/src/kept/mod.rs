@@ -149,9 +149,8 @@ impl Kept {
         if !flows(&self.input, table) {
             return Err(Refusal::new("no_rows", format!("no rows of {table} come out of the query")));
         }
-        match needs_other_rows(&self.input, table).first() {
-            Some(need) => return Err(Refusal::needs(need, format!("the query has {need} below its groups"))),
-            None => {}
+        if let Some(need) = needs_other_rows(&self.input, table).first() {
+            return Err(Refusal::needs(need, format!("the query has {need} below its groups")));
         }
         single_branch(&self.input, table)
     }

@@ -113,7 +113,8 @@ impl Numbering {
             }
         })?;
         // One lock for all values of a part; in between, looking up one does not wait for the memory of the one before.
-        let mut by_part: Vec<Vec<(usize, u128)>> = vec![Vec::with_capacity(2 * keys.len() / PARTS); PARTS];
+        let room = 2 * keys.len() / PARTS;
+        let mut by_part: Vec<Vec<(usize, u128)>> = (0..PARTS).map(|_| Vec::with_capacity(room)).collect();
         for (row, key) in keys {
             by_part[part_of(key)].push((row, key));
         }

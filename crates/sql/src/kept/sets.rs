@@ -328,7 +328,7 @@ mod tests {
         let values: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), Some("b"), Some("a"), None, Some("c")]));
         let filter = BooleanArray::from(vec![true, true, true, true, false]);
         let mut sets = function.sets();
-        sets.update_batch(&[values.clone()], &[0, 0, 0, 1, 1], Some(&filter), 3).unwrap();
+        sets.update_batch(std::slice::from_ref(&values), &[0, 0, 0, 1, 1], Some(&filter), 3).unwrap();
         let first = sets.evaluate(EmitTo::First(1)).unwrap();
         assert_eq!(sizes(&first), [2]);
         sets.update_batch(&[values], &[1, 1, 1, 1, 1], None, 2).unwrap();
