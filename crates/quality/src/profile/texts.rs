@@ -1,9 +1,10 @@
 //! The least and the greatest text of a column.
 //!
 //! The first bytes of every text stand in its view, all of a short one and four of a longer one, so most texts are
-//! compared by one number and without being looked up.
+//! compared by one number, and a call that compares bytes is rare.
 
 use arrow::array::{Array, StringViewArray};
+use arrow::buffer::Buffer;
 
 use super::hashing::INLINE;
 
@@ -25,18 +26,14 @@ impl Bounds {
             Some(bounds) => bounds,
             None => first().map(|text| Bounds { least: text.to_owned(), greatest: text.to_owned() })?,
         };
+        let buffers = texts.data_buffers();
         let (mut low, mut high) = (Head::of(&bounds.least), Head::of(&bounds.greatest));
         for (row, view) in texts.views().iter().enumerate() {
-            let is_between = match *view as u32 <= INLINE {
-                true => {
-                    let bytes = (*view >> 32).swap_bytes();
-                    bytes > low.bytes && bytes < high.bytes
-                }
-                false => {
-                    let prefix = ((*view >> 32) as u32).swap_bytes();
-                    prefix > low.prefix && prefix < high.prefix
-                }
-            };
+            let prefix = ((*view >> 32) as u32).swap_bytes();
+            let is_between = (prefix > low.prefix && prefix < high.prefix)
+                || low.view == Some(*view)
+                || high.view == Some(*view)
+                || head_of(*view, buffers).is_some_and(|bytes| bytes > low.bytes && bytes < high.bytes);
             if is_between || texts.is_null(row) {
                 continue;
             }
@@ -68,12 +65,26 @@ pub(crate) fn cut(text: &str) -> String {
     text.get(..end).unwrap_or_default().to_owned()
 }
 
+/// The first twelve bytes of the text of a view, as in [`Head`]; `None` for a view that points nowhere, as those of nulls may.
+fn head_of(view: u128, buffers: &[Buffer]) -> Option<u128> {
+    if view as u32 <= INLINE {
+        return Some((view >> 32).swap_bytes());
+    }
+    let (buffer, offset) = ((view >> 64) as u32 as usize, (view >> 96) as usize);
+    let bytes: &[u8; INLINE as usize] = buffers.get(buffer)?.get(offset..)?.first_chunk()?;
+    let mut padded = [0; 16];
+    padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    Some(u128::from_be_bytes(padded))
+}
+
 /// How a text begins, as numbers that sort as texts do; what is shorter is filled with zeros, as views are.
 struct Head {
     /// The first four bytes.
     prefix: u32,
     /// The first twelve bytes, in the upper part.
     bytes: u128,
+    /// The view of a text that stands in it as a whole: columns of few values meet their bounds all the time.
+    view: Option<u128>,
 }
 
 impl Head {
@@ -81,7 +92,9 @@ impl Head {
         let mut bytes = [0; 16];
         bytes.iter_mut().zip(text.bytes()).take(INLINE as usize).for_each(|(to, from)| *to = from);
         let bytes = u128::from_be_bytes(bytes);
-        Head { prefix: (bytes >> 96) as u32, bytes }
+        let length = u32::try_from(text.len()).ok().filter(|length| *length <= INLINE);
+        let view = length.map(|length| bytes.swap_bytes() << 32 | u128::from(length));
+        Head { prefix: (bytes >> 96) as u32, bytes, view }
     }
 }
 
