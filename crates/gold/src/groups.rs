@@ -98,7 +98,7 @@ fn rows_below(kept: &Kept, inputs: &Inputs) -> u64 {
 pub(crate) fn not_worth(last: &Record) -> Option<Refusal> {
     let mut told = last.considered.iter().filter(|one| one.technique == GROUPS);
     told.find_map(|one| {
-        let codes = [TOO_MANY_GROUPS, TOO_MANY_VALUES, INEXACT];
+        let codes = [TOO_MANY_GROUPS, TOO_MANY_VALUES, INEXACT, FAILED];
         let code = codes.into_iter().find(|code| one.code.as_deref() == Some(code))?;
         Some(Refusal::new(code, one.refusal.clone().unwrap_or_default()))
     })
@@ -107,6 +107,8 @@ pub(crate) fn not_worth(last: &Record) -> Option<Refusal> {
 const TOO_MANY_GROUPS: &str = "too_many_groups";
 const TOO_MANY_VALUES: &str = "too_many_values";
 const INEXACT: &str = "stored_less_exactly";
+/// Bringing kept groups up to date ended with an error.
+pub(crate) const FAILED: &str = "failed";
 
 /// Brings kept groups up to date.
 pub(crate) struct Keeper<'a> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ::stage::{Context, OffsetRange, Progress, Result, Stage, TableName};
+use ::stage::{Context, Kind, OffsetRange, Progress, Result, Stage, TableName};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -11,7 +11,7 @@ use lake::{Add, Commit, Considered, Lake, Operation, Record, Table};
 use quality::{Checks, Gate, Passage, Passed, Staged, Workers, batch};
 use sql::{Engine, LogicalPlan, Refusal, RowStream, SessionContext};
 
-use crate::groups::{Keeper, Step, not_worth};
+use crate::groups::{FAILED, Keeper, Step, not_worth};
 use crate::inputs::{Change, Inputs};
 use crate::look::{Looked, look};
 use crate::partitions::Replacement;
@@ -148,7 +148,12 @@ impl Gold {
         if let (Some(steps), Some(parted)) = (steps, &parted) {
             let (planner, inputs, session) = (self.planner(), &reading.inputs, &query.session);
             let keeper = Keeper { engine: &self.engine, planner: &planner, table, inputs, parted, session, context };
-            match keeper.take(&steps, table.record().map(|(_, record)| record)).await? {
+            let taken = match keeper.take(&steps, table.record().map(|(_, record)| record)).await {
+                // The whole query may need less memory, and tells what is wrong with the data itself.
+                Err(error) if error.kind() == Kind::Data => Err(Refusal::new(FAILED, error.chain())),
+                taken => taken?,
+            };
+            match taken {
                 Ok(done) => {
                     query.plan = parted.above(session, &done.groups)?;
                     query.kept = done.files;

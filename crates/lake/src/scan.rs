@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono::DateTime;
 use deltalake::datafusion::catalog::{Session, TableProvider};
-use deltalake::datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use deltalake::datafusion::common::stats::Precision;
+use deltalake::datafusion::common::{DFSchema, DataFusionError, ScalarValue, Statistics};
 use deltalake::datafusion::datasource::listing::PartitionedFile;
 use deltalake::datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use deltalake::datafusion::datasource::source::DataSourceExec;
@@ -22,6 +23,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use stage::{Error, Result};
 
+use crate::statistics::rows_told;
 use crate::table::Table;
 
 /// Some files of one table, as a table of its own.
@@ -35,6 +37,8 @@ struct FileSet {
     /// Where each column of `schema` stands in `table_schema`.
     places: Vec<usize>,
     files: Vec<PartitionedFile>,
+    /// How many rows the files have, where the log tells.
+    rows: Option<usize>,
 }
 
 impl Table {
@@ -56,6 +60,7 @@ impl Table {
                 schema.fields().iter().find(|field| field.name() == name).cloned().unwrap_or_else(|| unknown(name))
             })
             .collect();
+        let rows = files.iter().map(rows_told).sum::<Option<u64>>().and_then(|rows| usize::try_from(rows).ok());
         let files =
             files.iter().map(|add| self.partitioned_file(add, &partition_fields)).collect::<Result<Vec<_>>>()?;
         let mut root = self.url().clone();
@@ -73,7 +78,7 @@ impl Table {
             .map(|field| as_read.index_of(field.name()))
             .collect::<Result<_, _>>()
             .map_err(|error| Error::bug(format!("a column of {} has no place", self.name)).with_source(error))?;
-        Ok(Arc::new(FileSet { store, schema: Arc::new(Schema::new(fields)), table_schema, places, files }))
+        Ok(Arc::new(FileSet { store, schema: Arc::new(Schema::new(fields)), table_schema, places, files, rows }))
     }
 
     /// The value that all rows of a file have in a partition column.
@@ -152,10 +157,16 @@ impl TableProvider for FileSet {
             Some(columns) => columns.iter().filter_map(|column| self.places.get(*column).copied()).collect(),
             None => self.places.clone(),
         };
+        // A join holds its smaller side in memory, and only this tells which one that is.
+        let statistics = Statistics {
+            num_rows: self.rows.map_or(Precision::Absent, Precision::Inexact),
+            ..Statistics::new_unknown(self.table_schema.table_schema())
+        };
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(Some(columns))?
             .with_limit(limit)
+            .with_statistics(statistics)
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
