@@ -33,6 +33,7 @@ mod demo_stream; // generated events through a stand-in for Kafka to gold
 mod evolution; // data that the schema does not describe
 mod experiments; // the generated pipeline of the demo project
 mod formats; // files of every format hold the same rows
+mod gold_refresh; // the ways to bring gold up to date
 mod kafka; // topics of Kafka, each message once
 mod kafka_faults; // brokers that fail, and what is gone
 #[cfg(feature = "kinesis")]

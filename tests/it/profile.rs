@@ -53,9 +53,12 @@ fn what_is_proposed_passes_the_check_and_the_rows_it_came_from() {
     project.succeed(&["run", "shop"]);
     let proposed = project.succeed(&["profile", "shop.silver.orders", "--propose"]).out;
     assert!(proposed.contains("not_null = ["), "{proposed}");
-    let expectations =
-        proposed.replace("has_values", "has_values_too").replace("on_fail = \"warn\"", "on_fail = \"fail\"");
-    project.write("pipelines/shop/silver/orders.toml", &format!("{}\n{expectations}", shop::SILVER));
+    assert!(proposed.contains("[[check]]"), "{proposed}");
+    let rules = proposed
+        .replace("has_values", "has_values_too")
+        .replace("on_fail = \"warn\"", "on_fail = \"fail\"")
+        .replace("severity = \"warn\"", "severity = \"fail\"");
+    project.write("pipelines/shop/silver/orders.toml", &format!("{}\n{rules}", shop::SILVER));
     project.succeed(&["check"]);
     project.succeed(&["quality", "shop.silver.orders"]);
 }

@@ -38,6 +38,7 @@ pub struct BronzeSpec {
     #[serde(default)]
     pub expect: Vec<ExpectationSpec>,
     /// What the table as a whole must fulfil.
+    // Checks and profiles make no rows: left out here they are not in the fingerprint, and a new one rebuilds nothing.
     #[serde(default, skip_serializing)]
     pub check: Vec<CheckSpec>,
     /// Whether the columns are profiled while rows are written, and which.

@@ -15,7 +15,8 @@ use quality::{Staged, Workers};
 use sql::{Engine, Groups, Kept, Keys, LogicalPlan, Numbering, Parted, Refusal, RowStream, SessionContext};
 
 use crate::inputs::{Change, Inputs, rows_of};
-use crate::plan::{self, Planner, coarser};
+use crate::plan::Planner;
+use crate::stored::{coarser, kept_schema};
 use crate::technique::GROUPS;
 
 /// The part of the engine's memory that numbered values may take.
@@ -141,7 +142,7 @@ impl Keeper<'_> {
         for (place, step) in steps.iter().enumerate() {
             let node = self.parted.over(self.session, place, &done.groups)?;
             let made = node.made(&numbering)?;
-            let schema = plan::kept(&sql::output_schema(&made));
+            let schema = kept_schema(&sql::output_schema(&made));
             if let Some(column) = coarser(&sql::output_schema(&made), &schema) {
                 return Ok(Err(Refusal::new(
                     INEXACT,
@@ -192,7 +193,7 @@ impl Keeper<'_> {
             (None, Some(went)) => went.keys(self.session, None)?,
             (None, None) => return Ok(at.before.to_vec()),
         };
-        let schema = plan::kept(&sql::output_schema(&keys));
+        let schema = kept_schema(&sql::output_schema(&keys));
         let batches = collect(sql::flow(self.session, keys, &schema).await?).await?;
         let keys = Keys::new(schema, batches);
         if keys.count() > TOUCHED_GROUPS {

@@ -6,13 +6,14 @@
 //! partitions are replaced, or the query runs again over everything. One commit makes the
 //! result visible, so readers never see half.
 
+mod assess;
 mod groups;
 mod inputs;
-mod look;
 mod partitions;
 mod plan;
 pub mod spec;
 mod stage;
+mod stored;
 mod technique;
 #[cfg(test)]
 mod tests;

@@ -97,15 +97,15 @@ pub(crate) async fn replacement(
     let mut tables = inputs.whole().await?;
     let whole = tables.remove(name).ok_or_else(|| Error::bug(format!("{name} was not opened")))?;
     let lookup = planner.engine.session(name.pipeline());
-    tables.insert(name.clone(), sql::part(&lookup, whole, &divider.table, values, true)?);
+    tables.insert(name.clone(), sql::rows_with(&lookup, whole, &divider.table, values, true)?);
     let (session, plan) = planner.plan(&tables).await?;
     if partition_by.contains(&divider.result) {
         let replaced = of_values(table, &divider.result, values).await?;
         return Ok(Replacement { session, plan, replaced: Some(replaced) });
     }
     let existing = table.scan(&table.files().await?, schema, partition_by)?;
-    let stays = sql::part(&session, existing, &divider.result, values, false)?;
-    let plan = sql::with_rows(&session, stays, plan)?;
+    let stays = sql::rows_with(&session, existing, &divider.result, values, false)?;
+    let plan = sql::appended(&session, stays, plan)?;
     Ok(Replacement { session, plan, replaced: None })
 }
 
@@ -122,7 +122,7 @@ async fn values_in(engine: &Engine, input: &Input, files: &[Add], column: &str) 
             .collect::<Result<Vec<_>>>()
             .map(Some);
     }
-    sql::values(&engine.session("parts"), input.scan(files)?, column, MOST_PARTS).await
+    sql::distinct_values(&engine.session("parts"), input.scan(files)?, column, MOST_PARTS).await
 }
 
 /// The files of a table that is partitioned by `column`, in which it has one of the values.

@@ -16,13 +16,14 @@ pub struct GoldSpec {
     pub refresh: Refresh,
     /// Whether the result is stored.
     pub materialized: Materialized,
-    /// Columns that name a row; documented, and shown by `medallion show`.
+    /// Columns that name a row: by them `system.quality` tells which rows failed a rule.
     pub key: Vec<String>,
     /// Columns the table is partitioned by.
     pub partition_by: Vec<String>,
     /// What every row must fulfil.
     pub expect: Vec<ExpectationSpec>,
     /// What the table as a whole must fulfil.
+    // Checks and profiles make no rows: left out here they are not in the fingerprint, and a new one rebuilds nothing.
     #[serde(skip_serializing)]
     pub check: Vec<CheckSpec>,
     /// Whether the columns are profiled while rows are written, and which.

@@ -11,9 +11,9 @@ use lake::{Add, Commit, Considered, Lake, Operation, Record, Table};
 use quality::{Checks, Gate, Passage, Passed, Staged, Workers, batch};
 use sql::{Engine, LogicalPlan, Refusal, RowStream, SessionContext};
 
+use crate::assess::{Chosen, assess};
 use crate::groups::{FAILED, Keeper, Step, not_worth};
 use crate::inputs::{Change, Inputs};
-use crate::look::{Looked, look};
 use crate::partitions::Replacement;
 use crate::plan::Planner;
 use crate::spec::{GoldSpec, Materialized, Refresh};
@@ -80,7 +80,7 @@ impl Gold {
         }
         let table = self.lake.open(&self.name).await?;
         let Some(reading) = self.find(&table, context).await? else { return Ok(None) };
-        let choice = self.look(&table, &reading).await?.choice;
+        let choice = self.assess(&table, &reading).await?.choice;
         let rows_changed = reading.inputs.rows_changed();
         Ok(Some(Outlook { reason: reason(&reading, &choice), rows_changed, considered: choice.considered }))
     }
@@ -91,11 +91,11 @@ impl Gold {
         }
         let mut table = batch::open(&self.lake, &self.name).await?;
         let Some(reading) = self.find(&table, context).await? else { return Ok(Progress::idle()) };
-        let looked = self.look(&table, &reading).await?;
+        let chosen = self.assess(&table, &reading).await?;
         let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?
             .naming_rows_by(&self.spec.key)
             .profiling(&self.spec.profile);
-        let query = self.transform(&table, &reading, looked, context).await?;
+        let query = self.transform(&table, &reading, chosen, context).await?;
         let staged = self.validate(&table, &query, &gate, context).await?;
         let passed = gate.close().await?;
         let _committing = context.begin_commit()?;
@@ -121,8 +121,8 @@ impl Gold {
         Ok(Some(Reading { inputs, everything, fingerprint, batch, begun }))
     }
 
-    async fn look(&self, table: &Table, reading: &Reading) -> Result<Looked> {
-        look(&self.planner(), &self.spec, table, reading).await
+    async fn assess(&self, table: &Table, reading: &Reading) -> Result<Chosen> {
+        assess(&self.planner(), &self.spec, table, reading).await
     }
 
     fn planner(&self) -> Planner<'_> {
@@ -131,8 +131,8 @@ impl Gold {
 
     /// The query in the form of the technique that was chosen. Kept groups are brought up to date here; of the result
     /// nothing is read yet.
-    async fn transform(&self, table: &Table, reading: &Reading, looked: Looked, context: &Context) -> Result<Query> {
-        let Looked { choice, session, plan, parted, narrowed } = looked;
+    async fn transform(&self, table: &Table, reading: &Reading, chosen: Chosen, context: &Context) -> Result<Query> {
+        let Chosen { choice, session, plan, parted, narrowed } = chosen;
         let schema = lake::in_flight(&sql::output_schema(&plan));
         let mut query = Query { plan, session, schema, choice, replaced: None, kept: BTreeMap::new() };
         if let Some(Replacement { session, plan, replaced }) = narrowed {

@@ -35,7 +35,7 @@ pub(crate) enum Technique {
 }
 
 /// What became of a technique that was looked at.
-pub(crate) enum Look {
+pub(crate) enum Candidate {
     /// It can be taken, and reads about so many rows.
     Possible(Technique, u64),
     /// It cannot, for the reason.
@@ -65,18 +65,18 @@ impl Technique {
 }
 
 pub(crate) const APPEND: &str = "append";
-pub(crate) const MERGE: &str = "merge groups";
-pub(crate) const GROUPS: &str = "kept groups";
-pub(crate) const PARTITIONS: &str = "affected partitions";
+pub(crate) const MERGE: &str = "merge_groups";
+pub(crate) const GROUPS: &str = "kept_groups";
+pub(crate) const PARTITIONS: &str = "affected_partitions";
 pub(crate) const FULL: &str = "refresh";
 
 /// Takes the technique that is expected to be done first. [`Technique::Full`] must be among them.
-pub(crate) fn choose(looks: Vec<Look>, paces: &BTreeMap<String, u64>) -> Choice {
+pub(crate) fn choose(candidates: Vec<Candidate>, paces: &BTreeMap<String, u64>) -> Choice {
     let mut choice = Choice { technique: Technique::Full, rows: 0, considered: Vec::new() };
     let mut best = u64::MAX;
-    for look in looks {
-        match look {
-            Look::Possible(technique, rows) => {
+    for candidate in candidates {
+        match candidate {
+            Candidate::Possible(technique, rows) => {
                 let milliseconds = estimate(&technique, rows, paces);
                 let considered = Considered {
                     technique: technique.name().to_owned(),
@@ -92,7 +92,7 @@ pub(crate) fn choose(looks: Vec<Look>, paces: &BTreeMap<String, u64>) -> Choice 
                     choice.considered.push(considered);
                 }
             }
-            Look::Refused(technique, refusal) => choice.considered.push(refused(technique, &refusal)),
+            Candidate::Refused(technique, refusal) => choice.considered.push(refused(technique, &refusal)),
         }
     }
     choice
@@ -129,12 +129,12 @@ mod tests {
 
     fn chosen(paces: &[(&str, u64)]) -> Choice {
         let paces = paces.iter().map(|(name, pace)| ((*name).to_owned(), *pace)).collect();
-        let looks = vec![
-            Look::Refused(APPEND, Refusal::new("groups", "the query has groups")),
-            Look::Possible(Technique::Groups(Vec::new()), 200_000),
-            Look::Possible(Technique::Full, 1_000_000),
+        let candidates = vec![
+            Candidate::Refused(APPEND, Refusal::new("groups", "the query has groups")),
+            Candidate::Possible(Technique::Groups(Vec::new()), 200_000),
+            Candidate::Possible(Technique::Full, 1_000_000),
         ];
-        choose(looks, &paces)
+        choose(candidates, &paces)
     }
 
     #[test]

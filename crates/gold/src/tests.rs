@@ -1,4 +1,4 @@
-//! Whatever technique is chosen, the table holds what the whole query would give.
+//! Whatever technique is chosen, the table holds what the whole query would give. `PROPTEST_CASES` asks for more cases.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use crate::spec::{GoldSpec, Refresh};
 const QUERIES: [(&str, &str, &str); 12] = [
     (
         "SELECT country, COUNT(*) AS n, SUM(amount) AS total FROM silver.orders GROUP BY country",
-        "merge groups",
+        "merge_groups",
         PARTITIONS,
     ),
     (
         "SELECT MIN(amount) AS least, MAX(amount) AS most, COUNT(amount) AS n FROM silver.orders",
-        "merge groups",
+        "merge_groups",
         "refresh",
     ),
     (
         "SELECT r.region, SUM(o.amount) AS total FROM silver.orders o LEFT JOIN silver.regions r
             ON o.country = r.country WHERE o.amount <> 3 GROUP BY r.region",
-        "merge groups",
+        "merge_groups",
         "refresh",
     ),
     ("SELECT country, amount * 2 AS double FROM silver.orders WHERE amount > 0", "append", PARTITIONS),
@@ -56,8 +56,8 @@ const QUERIES: [(&str, &str, &str); 12] = [
     ("SELECT DISTINCT country, buyer FROM silver.orders WHERE amount > -3", GROUPS, GROUPS),
     ("SELECT country, amount, now() AS at FROM silver.orders WHERE FALSE", "refresh", "refresh"),
 ];
-const GROUPS: &str = "kept groups";
-const PARTITIONS: &str = "affected partitions";
+const GROUPS: &str = "kept_groups";
+const PARTITIONS: &str = "affected_partitions";
 
 type Order = (Option<u8>, Option<i64>, u8);
 
@@ -249,8 +249,12 @@ fn regions(rows: &[(&str, &str)]) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").map_or(6, |cases| cases.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn a_refreshed_table_holds_what_the_whole_query_gives(

@@ -86,8 +86,7 @@ pub struct Record {
     pub paces: BTreeMap<String, u64>,
     /// The greatest event time so far of each source that has a watermark, in microseconds since 1970. A source is the
     /// position id of the upstream table, with `/<partition>` behind it where each partition has its own, and `#<column>`
-    /// at its end. The watermark
-    /// itself is the delay of the spec before this.
+    /// at its end. The watermark itself is the delay of the spec before this.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub greatest_event_times: BTreeMap<String, i64>,
     /// What a merged table remembers beside its rows. A commit that says nothing keeps what was remembered, unless it
@@ -213,10 +212,8 @@ pub struct RuleOutcome {
     /// What happens to rows that violate it; empty for checks, which are about the table as a whole.
     pub on_fail: String,
     /// `expectation` or `check`.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// `warn` or `fail`: whether a violation refuses the batch, or ends an audit as failed.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub severity: String,
     /// Rows checked.
     pub checked: u64,

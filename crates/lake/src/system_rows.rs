@@ -175,18 +175,14 @@ impl SystemRows {
 
     fn rule(&mut self, told: &Told, rule: &RuleOutcome, origin: &str) {
         let is_told = |text: &'_ str| !text.is_empty();
-        // Records of earlier releases only knew expectations, and what happens to rows.
-        let kind = if is_told(&rule.kind) { &rule.kind } else { "expectation" };
-        let by_on_fail = if rule.on_fail == "fail" { "fail" } else { "warn" };
-        let severity = if is_told(&rule.severity) { &rule.severity } else { by_on_fail };
         let sample = (!rule.sample.is_empty()).then(|| format!("[{}]", rule.sample.join(",")));
         let texts = [
             Some(told.table.as_str()),
             Some(&told.record.run),
             Some(&rule.rule),
             Some(&rule.on_fail),
-            Some(kind),
-            Some(severity),
+            Some(&rule.kind),
+            Some(&rule.severity),
             Some(origin),
             Some(rule.detail.as_str()).filter(|text| is_told(text)),
             sample.as_deref(),

@@ -57,12 +57,12 @@ pub fn record(passed: Passed, number: i64, rows_written: u64, context: &Context)
     }
 }
 
-/// Makes the batch visible, once `checks` have passed on the table as it would be, and returns what its record says. `spent` are staged files that were only a step on the way;
-/// they are removed afterwards.
+/// Makes the batch visible, once `checks` have passed on the table as it would be, and returns what its record says. `spent`
+/// are staged files that were only a step on the way; they are removed afterwards.
 ///
 /// # Errors
-/// As [`Table::commit`], and [`stage::Kind::Quality`] when a check fails. When only the quarantine table could not be written, the batch is visible all the same, and the
-/// next start finishes it.
+/// As [`Table::commit`], and [`stage::Kind::Quality`] when a check fails. When only the quarantine table could not be
+/// written, the batch is visible all the same, and the next start finishes it.
 pub async fn commit(
     lake: &Lake,
     table: &mut Table,

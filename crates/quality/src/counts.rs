@@ -6,6 +6,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::spec::OnFail;
 
+/// The kind of rules that each row must fulfil, in records.
+pub(crate) const EXPECTATION: &str = "expectation";
+/// The kind of rules that a table as a whole must fulfil, in records.
+pub(crate) const CHECK: &str = "check";
+
 /// The violations of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleCount {
@@ -23,6 +28,8 @@ impl RuleCount {
         RuleOutcome {
             rule: self.rule.clone(),
             on_fail: on_fail_name(self.on_fail).to_owned(),
+            kind: EXPECTATION.to_owned(),
+            severity: if self.on_fail == OnFail::Fail { "fail".to_owned() } else { "warn".to_owned() },
             failed: self.failed,
             ..RuleOutcome::default()
         }
@@ -68,6 +75,14 @@ mod tests {
         add(&mut total, &[count("b", 0), count("a", 2)]);
         add(&mut total, &[count("b", 5)]);
         assert_eq!(total, [count("a", 3), count("b", 5)]);
+    }
+
+    #[test]
+    fn records_tell_what_kind_of_rule_it_was_and_whether_it_refuses_the_batch() {
+        let told = |on_fail| RuleCount { on_fail, ..count("a", 1) }.outcome();
+        let (warns, fails) = (told(OnFail::Quarantine), told(OnFail::Fail));
+        assert_eq!((warns.kind.as_str(), warns.severity.as_str(), warns.on_fail.as_str()), ("expectation", "warn", "quarantine"));
+        assert_eq!((fails.kind.as_str(), fails.severity.as_str(), fails.on_fail.as_str()), ("expectation", "fail", "fail"));
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Clean and enrich: the rows an upstream table gained, each into the silver table exactly once.
 //!
 //! [`Silver`] reads the changed rows of one upstream table, passes them through the declared clean steps and the SQL,
-//! checks them, and writes them by one of five modes: append,
-//! unique_key, merge, scd2, overwrite.
+//! checks them, and writes them by one of five modes: append, unique_key, merge, scd2, overwrite.
 
 mod clean_step;
 mod event_time;

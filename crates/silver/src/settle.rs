@@ -44,8 +44,7 @@ pub(crate) struct Settling<'a> {
 
 impl Settling<'_> {
     /// The files of a commit that makes the staged rows part of the table. `keys` are those of the batch and `known` those
-    /// of earlier ones, for `unique_key`. `retracted` are rows that are gone
-    /// upstream.
+    /// of earlier ones, for `unique_key`. `retracted` are rows that are gone upstream.
     pub(crate) async fn settle(
         &self,
         staged: Staged,

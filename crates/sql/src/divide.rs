@@ -54,7 +54,7 @@ pub fn dividers(plan: &LogicalPlan, table: &TableName) -> std::result::Result<Ve
 ///
 /// # Errors
 /// When the table does not have the column.
-pub fn part(
+pub fn rows_with(
     session: &SessionContext,
     table: Arc<dyn TableProvider>,
     column: &str,
@@ -79,7 +79,7 @@ pub fn part(
 ///
 /// # Errors
 /// [`stage::Kind::Bug`] when the columns differ.
-pub fn with_rows(session: &SessionContext, table: Arc<dyn TableProvider>, more: LogicalPlan) -> Result<LogicalPlan> {
+pub fn appended(session: &SessionContext, table: Arc<dyn TableProvider>, more: LogicalPlan) -> Result<LogicalPlan> {
     let both = || {
         let schema = table.schema();
         let columns = more.schema().columns().into_iter().zip(schema.fields());
@@ -97,7 +97,7 @@ pub fn with_rows(session: &SessionContext, table: Arc<dyn TableProvider>, more: 
 ///
 /// # Errors
 /// When the table cannot be read.
-pub async fn values(
+pub async fn distinct_values(
     session: &SessionContext,
     table: Arc<dyn TableProvider>,
     column: &str,

@@ -41,7 +41,7 @@ pub use boolean::{Predicate, boolean};
 pub use carry::carry_columns;
 pub use classify::classify;
 pub use difference::difference;
-pub use divide::{Divider, dividers, part, values, with_rows};
+pub use divide::{Divider, appended, distinct_values, dividers, rows_with};
 pub use engine::{Engine, EngineOptions};
 pub use execute::{collect, execute, explain};
 pub use flow::{RowStream, flow, one_of_each, read};

@@ -1,4 +1,6 @@
-//! One file per command, each with the same two parts: what it is given, and `run`.
+//! A file for each command, or for commands that do the same to other tables, whose `run` returns the exit code.
+//!
+//! What a command is given stands in [`args`](crate::args). `explain`, `interval` and `produce` are parts of commands.
 
 mod check;
 mod completions;

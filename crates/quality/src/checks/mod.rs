@@ -22,6 +22,7 @@ pub use self::bind::bind;
 pub use self::rule::check;
 use self::run::{Added, Means, Subject};
 use self::spec::{CheckSpec, When};
+use crate::counts;
 
 /// The checks that stand before the commits of a batch.
 pub struct Checks {
@@ -99,8 +100,9 @@ pub fn reads(specs: &[CheckSpec], pipeline: &str) -> Vec<TableName> {
 
 /// The checks that failed and do not only warn, in words; `None` when there are none.
 pub(crate) fn in_words(outcomes: &[RuleOutcome]) -> Option<String> {
-    let failed = outcomes.iter().filter(|found| found.failed > 0 && found.severity == "fail");
-    let words: Vec<String> = failed
+    let checks = outcomes.iter().filter(|found| found.kind == counts::CHECK);
+    let words: Vec<String> = checks
+        .filter(|found| found.failed > 0 && found.severity == "fail")
         .map(|found| {
             let example = found.sample.first().map(|row| format!(", such as {row}")).unwrap_or_default();
             format!("the check `{}` failed: {}{example}", found.rule, found.detail)

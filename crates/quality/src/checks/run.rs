@@ -63,7 +63,7 @@ pub(crate) async fn run(specs: &[CheckSpec], subject: &Subject<'_>, means: &Mean
         let found = found.map_err(|error| error.context(format!("the check `{}` of {}", spec.name, runner.name)))?;
         outcomes.push(RuleOutcome {
             rule: spec.name.clone(),
-            kind: "check".to_owned(),
+            kind: counts::CHECK.to_owned(),
             severity: match spec.severity {
                 Severity::Warn => "warn".to_owned(),
                 Severity::Fail => "fail".to_owned(),

@@ -17,7 +17,7 @@ const LEAST_OF_A_VALUE: u64 = 5;
 /// A column with fewer nulls than one in so many is probably meant to have none.
 const FEW_NULLS: u64 = 1_000;
 
-/// The proposed expectations, as TOML. A comment stands for each column of which nothing can be said.
+/// The proposed expectations and checks, as TOML. Columns of which nothing can be said are not in it.
 pub fn propose(profile: &Profile) -> String {
     let mut toml = String::new();
     let rows = profile.columns().map(|(_, column)| column.rows).max().unwrap_or(0);
@@ -29,7 +29,7 @@ pub fn propose(profile: &Profile) -> String {
         let names: Vec<String> = filled.iter().map(|name| quoted(name)).collect();
         rule(&mut toml, "has_values", &format!("not_null = [{}]", names.join(", ")), "");
     }
-    // A rule that needs a value is violated by a null, so only columns without have one.
+    // A rule that needs a value is violated by a null, so only columns that hardly have any get one.
     for (name, column) in profile.columns().filter(|(_, column)| is_filled(column)) {
         if let Some(values) = set_of(column) {
             let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();

@@ -107,7 +107,6 @@ pub async fn table(lake: &Lake, engine: &sql::Engine, name: &TableName, descript
 
 /// The results of all rules, oldest first, each with its rule and kind.
 async fn results(lake: &Lake, engine: &sql::Engine, name: &TableName) -> Result<Vec<(String, String, RuleResult)>> {
-    // The first of each are there in every lake; the others came later.
     let texts = ["rule", "run", "on_fail", "kind", "severity", "origin", "detail", "sample"];
     let rows = rows_of(lake, engine, name, "quality", &["version", "checked", "failed"], &texts).await?;
     let results = rows.into_iter().map(|row| {

@@ -106,7 +106,7 @@ impl Layout {
         &self.sequence.columns
     }
 
-    /// The columns that a key and its sequence are read from.
+    /// The columns of the key.
     pub(crate) fn key_columns(&self) -> SchemaRef {
         self.columns_at(&self.keys.columns)
     }

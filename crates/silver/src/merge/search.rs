@@ -29,7 +29,7 @@ pub(crate) struct Found {
     pub(crate) rows: KeyMap<u32>,
 }
 
-/// What a snapshot says of each of its keys: a hash of its row, and of the tracked columns.
+/// What a snapshot says of each of its keys: a hash of what it can change in the row, neither sequence nor origin.
 pub(crate) type Stated = KeyMap<u128>;
 
 /// A search for the keys of a batch.

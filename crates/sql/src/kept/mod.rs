@@ -9,10 +9,11 @@
 //! Three ways lead to the groups of today: those of the rows that came are added and those of the rows that went taken out
 //! ([`Kept::shifted`]), the groups that rows came to or left are made anew ([`Kept::among`], [`Kept::untouched`]), or all are.
 
+mod aggregate;
 mod fingerprint;
 mod mean;
 mod numbering;
-mod part;
+
 mod sets;
 mod touched;
 
@@ -28,7 +29,7 @@ use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder, 
 use datafusion::prelude::{SessionContext, ident};
 use stage::{Result, TableName};
 
-use self::part::{Part, ROWS, column_at, columns_in, group_column};
+use self::aggregate::{KeptAggregate, ROWS, column_at, columns_in, group_column};
 use crate::classify;
 use crate::growth::{single_branch, steady};
 use crate::refusal::Refusal;
@@ -51,7 +52,7 @@ pub struct Kept {
     /// What makes its rows, with the inner aggregates as they are in the query.
     input: LogicalPlan,
     groups: Vec<Expr>,
-    parts: Vec<Part>,
+    parts: Vec<KeptAggregate>,
     /// The columns it results in, groups first.
     schema: datafusion::common::DFSchemaRef,
     /// Where in the list the aggregates inside of it begin; they end before itself.
@@ -160,7 +161,7 @@ impl Kept {
     /// # Errors
     /// Why not, as the end of a sentence that begins with "because".
     pub fn can_grow(&self) -> std::result::Result<(), Refusal> {
-        self.parts.iter().find_map(Part::refusal).map_or(Ok(()), |refusal| Err(refusal.clone()))
+        self.parts.iter().find_map(KeptAggregate::refusal).map_or(Ok(()), |refusal| Err(refusal.clone()))
     }
 
     /// Whether there is a group for each value of something, and not one of all rows.
@@ -170,7 +171,7 @@ impl Kept {
 
     /// Whether values are numbered for it.
     pub fn has_sets(&self) -> bool {
-        self.parts.iter().any(Part::is_set)
+        self.parts.iter().any(KeptAggregate::is_set)
     }
 
     /// What is kept, made from all rows that come in.
@@ -183,7 +184,7 @@ impl Kept {
 
     /// Whether rows can be taken out of what is kept.
     pub fn can_shrink(&self) -> bool {
-        self.parts.iter().all(Part::can_shrink)
+        self.parts.iter().all(KeptAggregate::can_shrink)
     }
 
     /// What is kept, with what the rows that came make added, and what those that went make taken out. Its columns are those
@@ -215,7 +216,7 @@ impl Kept {
             }
             let groups = (0..self.groups.len()).map(|place| ident(group_column(place))).collect();
             let rows = sum(ident(ROWS)).alias(ROWS);
-            let merged = self.parts.iter().flat_map(Part::merged).chain([rows]).collect();
+            let merged = self.parts.iter().flat_map(KeptAggregate::merged).chain([rows]).collect();
             let merged = all.aggregate(groups, merged)?;
             // A group without rows is none, but all rows together are one even when there are none.
             let left = if takes_out && self.has_groups() { merged.filter(ident(ROWS).gt(lit(0_i64)))? } else { merged };
@@ -260,8 +261,8 @@ impl Kept {
                 let is_plain = !aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_)));
                 let input = aggregate.input.as_ref();
                 let parts = aggregate.aggr_expr.iter().enumerate();
-                let parts: Option<Vec<Part>> =
-                    parts.map(|(place, expression)| Part::of(expression, place, input.schema())).collect();
+                let parts: Option<Vec<KeptAggregate>> =
+                    parts.map(|(place, expression)| KeptAggregate::of(expression, place, input.schema())).collect();
                 let parts = parts.filter(|_| is_plain && !refers_outside(plan))?;
                 let groups = aggregate.group_expr.iter().map(|group| group.clone().unalias()).collect();
                 Some(Kept { input: input.clone(), groups, parts, schema: aggregate.schema.clone(), inner_from })

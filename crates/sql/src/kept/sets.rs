@@ -1,8 +1,7 @@
 //! Sets of values as bitmaps: made from rows, put together, and counted.
 //!
 //! A set is a Roaring bitmap of the numbers of its values, in the portable format (github.com/RoaringBitmap/RoaringFormatSpec)
-//! as a binary value. [`SetOf`] makes it from rows and [`Union`] from sets; both are aggregates that differ only in how they
-//! take in a row.
+//! as a binary value.
 
 use std::sync::Arc;
 
@@ -25,17 +24,12 @@ const BYTES_OF_A_SET: usize = 64;
 /// Bytes that a number takes in a set, about.
 const BYTES_OF_A_NUMBER: usize = 3;
 
-/// The aggregate that makes a set of values.
+/// The aggregate that makes a set: of values with a numbering, of other sets without.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct SetOf {
-    pub(super) numbering: Numbering,
-    pub(super) signature: Signature,
-}
-
-/// The aggregate that puts sets together.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Union {
-    pub(super) signature: Signature,
+    name: &'static str,
+    numbering: Option<Numbering>,
+    signature: Signature,
 }
 
 /// The function that counts the values of a set.
@@ -45,14 +39,18 @@ pub(super) struct SizeOf {
 }
 
 impl SetOf {
-    pub(super) fn new(numbering: Numbering) -> SetOf {
-        SetOf { numbering, signature: Signature::any(1, Volatility::Immutable) }
+    /// The set of the values in rows.
+    pub(super) fn values(numbering: Numbering) -> SetOf {
+        SetOf { name: "set_of", numbering: Some(numbering), signature: Signature::any(1, Volatility::Immutable) }
     }
-}
 
-impl Union {
-    pub(super) fn new() -> Union {
-        Union { signature: Signature::any(1, Volatility::Immutable) }
+    /// The set of all that is in some sets.
+    pub(super) fn sets() -> SetOf {
+        SetOf { name: "union_of_sets", numbering: None, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    fn empty(&self) -> Sets {
+        Sets { numbering: self.numbering.clone(), ..Sets::default() }
     }
 }
 
@@ -64,7 +62,7 @@ impl SizeOf {
 
 impl AggregateUDFImpl for SetOf {
     fn name(&self) -> &str {
-        "set_of"
+        self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -80,7 +78,7 @@ impl AggregateUDFImpl for SetOf {
     }
 
     fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(One(self.sets())))
+        Ok(Box::new(One(self.empty())))
     }
 
     fn groups_accumulator_supported(&self, _arguments: AccumulatorArgs<'_>) -> bool {
@@ -88,43 +86,7 @@ impl AggregateUDFImpl for SetOf {
     }
 
     fn create_groups_accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(self.sets()))
-    }
-}
-
-impl SetOf {
-    fn sets(&self) -> Sets {
-        Sets { numbering: Some(self.numbering.clone()), ..Sets::default() }
-    }
-}
-
-impl AggregateUDFImpl for Union {
-    fn name(&self) -> &str {
-        "union_of_sets"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
-    }
-
-    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(state_fields(&arguments))
-    }
-
-    fn accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(One(Sets::default())))
-    }
-
-    fn groups_accumulator_supported(&self, _arguments: AccumulatorArgs<'_>) -> bool {
-        true
-    }
-
-    fn create_groups_accumulator(&self, _arguments: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Sets::default()))
+        Ok(Box::new(self.empty()))
     }
 }
 
@@ -324,10 +286,10 @@ mod tests {
 
     #[test]
     fn sets_of_groups_are_made_handed_on_and_put_together() {
-        let function = SetOf::new(Numbering::new(1 << 20, &[]).unwrap());
+        let function = SetOf::values(Numbering::new(1 << 20, &[]).unwrap());
         let values: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), Some("b"), Some("a"), None, Some("c")]));
         let filter = BooleanArray::from(vec![true, true, true, true, false]);
-        let mut sets = function.sets();
+        let mut sets = function.empty();
         sets.update_batch(std::slice::from_ref(&values), &[0, 0, 0, 1, 1], Some(&filter), 3).unwrap();
         let first = sets.evaluate(EmitTo::First(1)).unwrap();
         assert_eq!(sizes(&first), [2]);

@@ -17,7 +17,7 @@ use datafusion::prelude::{SessionContext, ident};
 use stage::Result;
 
 use super::fingerprint::FingerprintOf;
-use super::{Groups, Kept, Numbering, Part, column_at, columns_in, group_column};
+use super::{Groups, Kept, KeptAggregate, Numbering, column_at, columns_in, group_column};
 use crate::classify;
 
 /// So many values of a column are named one by one, so that files and partitions without them are not read.
@@ -99,7 +99,7 @@ impl Kept {
     fn signed(&self, sign: i64) -> PlanResult<LogicalPlan> {
         let groups = self.groups.iter().enumerate().map(|(place, group)| group.clone().alias(group_column(place)));
         let mut columns: Vec<Expr> = groups.chain([lit(sign).alias("sign")]).collect();
-        let mut read: Vec<Expr> = self.parts.iter().flat_map(Part::reads).collect();
+        let mut read: Vec<Expr> = self.parts.iter().flat_map(KeptAggregate::reads).collect();
         read.extend(self.groups.iter().flat_map(columns_in));
         // The columns that expressions name come in no order of their own.
         read.sort_by_key(ToString::to_string);

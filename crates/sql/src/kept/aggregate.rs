@@ -13,7 +13,7 @@ use datafusion::prelude::{coalesce, ident};
 
 use super::mean::MeanOf;
 use super::numbering::Numbering;
-use super::sets::{SetOf, SizeOf, Union};
+use super::sets::{SetOf, SizeOf};
 use crate::refusal::Refusal;
 
 /// Digits of the whole numbers that a mean is made of: any 64-bit number fits.
@@ -21,15 +21,15 @@ const DIGITS_OF_A_NUMBER: u8 = 20;
 
 /// One aggregate, and how it is kept.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(super) struct KeptAggregate {
     function: AggregateFunction,
-    kind: PartKind,
+    kind: AggregateKind,
     /// The columns it is stored in.
     columns: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
-enum PartKind {
+enum AggregateKind {
     /// The value is stored, and values are added.
     Count,
     /// The value is stored, and the function itself puts values together.
@@ -44,20 +44,20 @@ enum PartKind {
     Value(Refusal),
 }
 
-impl Part {
+impl KeptAggregate {
     /// How the aggregate at `place` of a node with the given input is kept.
-    pub(super) fn of(expression: &Expr, place: usize, input: &DFSchema) -> Option<Part> {
+    pub(super) fn of(expression: &Expr, place: usize, input: &DFSchema) -> Option<KeptAggregate> {
         match expression {
-            Expr::Alias(alias) => Part::of(&alias.expr, place, input),
+            Expr::Alias(alias) => KeptAggregate::of(&alias.expr, place, input),
             Expr::AggregateFunction(function) => {
                 let kind = kind_of(function, input);
                 let columns = match kind {
-                    PartKind::Sum { .. } | PartKind::Mean { .. } => {
+                    AggregateKind::Sum { .. } | AggregateKind::Mean { .. } => {
                         vec![format!("sum_{place}"), format!("count_{place}")]
                     }
                     _ => vec![format!("value_{place}")],
                 };
-                Some(Part { function: function.clone(), kind, columns })
+                Some(KeptAggregate { function: function.clone(), kind, columns })
             }
             _ => None,
         }
@@ -66,14 +66,14 @@ impl Part {
     /// Why the aggregate cannot take in more rows; `None` when it can.
     pub(super) fn refusal(&self) -> Option<&Refusal> {
         match &self.kind {
-            PartKind::Value(refusal) => Some(refusal),
+            AggregateKind::Value(refusal) => Some(refusal),
             _ => None,
         }
     }
 
     /// Whether rows can be taken out of it again.
     pub(super) fn can_shrink(&self) -> bool {
-        matches!(self.kind, PartKind::Count | PartKind::Sum { .. } | PartKind::Mean { .. })
+        matches!(self.kind, AggregateKind::Count | AggregateKind::Sum { .. } | AggregateKind::Mean { .. })
     }
 
     /// The columns of its input that it is made from.
@@ -86,20 +86,20 @@ impl Part {
 
     /// Whether it needs values to be numbered.
     pub(super) fn is_set(&self) -> bool {
-        matches!(self.kind, PartKind::Set)
+        matches!(self.kind, AggregateKind::Set)
     }
 
     /// What is stored, made from rows.
     pub(super) fn made(&self, numbering: &Numbering) -> Vec<Expr> {
         let made = match &self.kind {
-            PartKind::Count | PartKind::Same | PartKind::Value(_) => {
+            AggregateKind::Count | AggregateKind::Same | AggregateKind::Value(_) => {
                 vec![Expr::AggregateFunction(self.function.clone())]
             }
-            PartKind::Sum { argument } | PartKind::Mean { argument, .. } => {
+            AggregateKind::Sum { argument } | AggregateKind::Mean { argument, .. } => {
                 vec![self.over(sum_udaf(), argument.clone()), self.over(self.counting(), argument.clone())]
             }
-            PartKind::Set => {
-                let set_of = Arc::new(AggregateUDF::from(SetOf::new(numbering.clone())));
+            AggregateKind::Set => {
+                let set_of = Arc::new(AggregateUDF::from(SetOf::values(numbering.clone())));
                 vec![self.over(set_of, self.argument())]
             }
         };
@@ -110,13 +110,13 @@ impl Part {
     pub(super) fn merged(&self) -> Vec<Expr> {
         let stored = |place: usize| ident(self.columns.get(place).map(String::as_str).unwrap_or_default());
         let merged = match &self.kind {
-            PartKind::Count => vec![sum(stored(0))],
-            PartKind::Sum { .. } | PartKind::Mean { .. } => vec![sum(stored(0)), sum(stored(1))],
-            PartKind::Same | PartKind::Value(_) => {
-                vec![aggregate(self.function.func.clone(), vec![stored(0)], None)]
+            AggregateKind::Count => vec![sum(stored(0))],
+            AggregateKind::Sum { .. } | AggregateKind::Mean { .. } => vec![sum(stored(0)), sum(stored(1))],
+            AggregateKind::Same | AggregateKind::Value(_) => {
+                vec![aggregate_of(self.function.func.clone(), vec![stored(0)], None)]
             }
-            PartKind::Set => {
-                vec![aggregate(Arc::new(AggregateUDF::from(Union::new())), vec![stored(0)], None)]
+            AggregateKind::Set => {
+                vec![aggregate_of(Arc::new(AggregateUDF::from(SetOf::sets())), vec![stored(0)], None)]
             }
         };
         self.named(merged)
@@ -127,18 +127,20 @@ impl Part {
         let stored = |place: usize| ident(self.columns.get(place).map(String::as_str).unwrap_or_default());
         match &self.kind {
             // A count is never null, and what reads it relies on that.
-            PartKind::Count => coalesce(vec![stored(0), lit(0_i64)]),
-            PartKind::Same | PartKind::Value(_) if self.function.func.is_nullable() => {
+            AggregateKind::Count => coalesce(vec![stored(0), lit(0_i64)]),
+            AggregateKind::Same | AggregateKind::Value(_) if self.function.func.is_nullable() => {
                 cast(stored(0), data_type.clone())
             }
-            PartKind::Same | PartKind::Value(_) => {
+            AggregateKind::Same | AggregateKind::Value(_) => {
                 let empty = ScalarValue::new_default(data_type).map(lit).unwrap_or_else(|_| lit(ScalarValue::Null));
                 coalesce(vec![cast(stored(0), data_type.clone()), cast(empty, data_type.clone())])
             }
             // The sum of no values is null, not zero.
-            PartKind::Sum { .. } => nullif(lit(0_i64).eq(stored(1)), cast(stored(0), data_type.clone()), data_type),
-            PartKind::Mean { to, .. } => ScalarUDF::from(MeanOf::new(to.clone())).call(vec![stored(0), stored(1)]),
-            PartKind::Set => coalesce(vec![ScalarUDF::from(SizeOf::new()).call(vec![stored(0)]), lit(0_i64)]),
+            AggregateKind::Sum { .. } => {
+                nullif(lit(0_i64).eq(stored(1)), cast(stored(0), data_type.clone()), data_type)
+            }
+            AggregateKind::Mean { to, .. } => ScalarUDF::from(MeanOf::new(to.clone())).call(vec![stored(0), stored(1)]),
+            AggregateKind::Set => coalesce(vec![ScalarUDF::from(SizeOf::new()).call(vec![stored(0)]), lit(0_i64)]),
         }
     }
 
@@ -148,7 +150,7 @@ impl Part {
 
     /// Another function over an argument, with the same filter.
     fn over(&self, function: Arc<AggregateUDF>, argument: Expr) -> Expr {
-        aggregate(function, vec![argument], self.function.params.filter.clone())
+        aggregate_of(function, vec![argument], self.function.params.filter.clone())
     }
 
     fn counting(&self) -> Arc<AggregateUDF> {
@@ -163,50 +165,53 @@ impl Part {
     }
 }
 
-fn aggregate(function: Arc<AggregateUDF>, arguments: Vec<Expr>, filter: Option<Box<Expr>>) -> Expr {
+fn aggregate_of(function: Arc<AggregateUDF>, arguments: Vec<Expr>, filter: Option<Box<Expr>>) -> Expr {
     Expr::AggregateFunction(AggregateFunction::new_udf(function, arguments, false, filter, Vec::new(), None))
 }
 
-fn kind_of(function: &AggregateFunction, input: &DFSchema) -> PartKind {
+fn kind_of(function: &AggregateFunction, input: &DFSchema) -> AggregateKind {
     let AggregateFunctionParams { args, distinct, order_by, null_treatment, .. } = &function.params;
     let name = function.func.name();
     let types: Option<Vec<DataType>> = args.iter().map(|argument| argument.get_type(input).ok()).collect();
     let Some(types) = types.filter(|_| order_by.is_empty() && null_treatment.is_none()) else {
-        return PartKind::Value(Refusal::new("aggregate", format!("{name} cannot be continued from what it gave")));
+        return AggregateKind::Value(Refusal::new(
+            "aggregate",
+            format!("{name} cannot be continued from what it gave"),
+        ));
     };
     let is_float = types.iter().any(|of| of.is_floating());
     match (name, args.as_slice(), types.as_slice()) {
-        ("count", [_], [of]) if *distinct && has_one_form(of) => PartKind::Set,
-        ("min" | "max" | "bool_and" | "bool_or" | "bit_and" | "bit_or", _, _) => PartKind::Same,
-        _ if *distinct => PartKind::Value(Refusal::new(
+        ("count", [_], [of]) if *distinct && has_one_form(of) => AggregateKind::Set,
+        ("min" | "max" | "bool_and" | "bool_or" | "bit_and" | "bit_or", _, _) => AggregateKind::Same,
+        _ if *distinct => AggregateKind::Value(Refusal::new(
             "aggregate",
             format!("{name}(DISTINCT) cannot be continued from what it gave"),
         )),
-        ("count", _, _) => PartKind::Count,
+        ("count", _, _) => AggregateKind::Count,
         ("sum" | "avg", [argument], [of]) => match exact(name, argument, of, input) {
             Some(kind) => kind,
-            None if is_float => PartKind::Value(Refusal::new(
+            None if is_float => AggregateKind::Value(Refusal::new(
                 "floating_point",
                 "a sum of floating-point numbers depends on their order",
             )),
-            None => PartKind::Value(Refusal::new(
+            None => AggregateKind::Value(Refusal::new(
                 "aggregate",
                 format!("{name} of {of} cannot be continued from what it gave"),
             )),
         },
-        _ => PartKind::Value(Refusal::new("aggregate", format!("{name} cannot be continued from what it gave"))),
+        _ => AggregateKind::Value(Refusal::new("aggregate", format!("{name} cannot be continued from what it gave"))),
     }
 }
 
 /// Sums that do not depend on the order of their rows.
-fn exact(name: &str, argument: &Expr, of: &DataType, input: &DFSchema) -> Option<PartKind> {
+fn exact(name: &str, argument: &Expr, of: &DataType, input: &DFSchema) -> Option<AggregateKind> {
     match (name, of) {
         ("sum", of) if of.is_integer() || matches!(of, DataType::Decimal128(..)) => {
-            Some(PartKind::Sum { argument: argument.clone() })
+            Some(AggregateKind::Sum { argument: argument.clone() })
         }
         ("avg", DataType::Decimal128(precision, scale)) => {
             let to = DataType::Decimal128((precision + 4).min(38), (scale + 4).min(38));
-            Some(PartKind::Mean { argument: argument.clone(), to })
+            Some(AggregateKind::Mean { argument: argument.clone(), to })
         }
         // The engine makes whole numbers doubles before it takes their mean.
         ("avg", DataType::Float64) => {
@@ -214,7 +219,7 @@ fn exact(name: &str, argument: &Expr, of: &DataType, input: &DFSchema) -> Option
             let is_whole = expr.get_type(input).is_ok_and(|of| of.is_integer());
             let whole = DataType::Decimal128(DIGITS_OF_A_NUMBER, 0);
             let argument = cast(expr.as_ref().clone(), whole);
-            is_whole.then_some(PartKind::Mean { argument, to: DataType::Float64 })
+            is_whole.then_some(AggregateKind::Mean { argument, to: DataType::Float64 })
         }
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! Looks at every way to bring a table up to date, for what changed this time.
+//! Assesses every way to bring a table up to date, for what changed this time.
 
 use ::stage::{Result, TableName};
 use lake::{Add, Table};
@@ -8,13 +8,14 @@ use sql::{Growth, LogicalPlan, Parted, Refusal, SessionContext};
 use crate::groups::{not_worth, steps};
 use crate::inputs::{Change, Input, rows_of};
 use crate::partitions::{Replacement, affected, replacement};
-use crate::plan::{Planner, coarser};
+use crate::plan::Planner;
 use crate::spec::{GoldSpec, Refresh};
 use crate::stage::Reading;
-use crate::technique::{APPEND, Choice, GROUPS, Look, MERGE, PARTITIONS, Technique, choose};
+use crate::stored::coarser;
+use crate::technique::{APPEND, Candidate, Choice, GROUPS, MERGE, PARTITIONS, Technique, choose};
 
 /// The technique that was chosen, and the query it is done with.
-pub(crate) struct Looked {
+pub(crate) struct Chosen {
     pub(crate) choice: Choice,
     pub(crate) session: SessionContext,
     /// The query over all rows.
@@ -25,17 +26,17 @@ pub(crate) struct Looked {
     pub(crate) narrowed: Option<Replacement>,
 }
 
-/// Looks at all techniques and chooses one. Only what the log tells is read.
-pub(crate) async fn look(planner: &Planner<'_>, spec: &GoldSpec, table: &Table, reading: &Reading) -> Result<Looked> {
+/// Assesses all techniques and chooses one. Only what the log tells is read.
+pub(crate) async fn assess(planner: &Planner<'_>, spec: &GoldSpec, table: &Table, reading: &Reading) -> Result<Chosen> {
     let (session, plan) = planner.plan(&reading.inputs.whole().await?).await?;
     let parted = Parted::new(&plan);
-    let looking = Looking { planner, spec, table, reading };
-    let (mut looks, over_rows) = looking.at_new_rows().await?;
-    looks.push(looking.at_kept_groups(&parted).await?);
-    looks.push(looking.at_partitions(&plan).await?);
-    looks.push(Look::Possible(Technique::Full, reading.inputs.iter().map(|(_, input)| input.rows()).sum()));
+    let assessor = Assessor { planner, spec, table, reading };
+    let (mut candidates, over_rows) = assessor.at_new_rows().await?;
+    candidates.push(assessor.at_kept_groups(&parted).await?);
+    candidates.push(assessor.at_partitions(&plan).await?);
+    candidates.push(Candidate::Possible(Technique::Full, reading.inputs.iter().map(|(_, input)| input.rows()).sum()));
     let paces = table.record().map(|(_, record)| record.paces.clone()).unwrap_or_default();
-    let choice = choose(looks, &paces);
+    let choice = choose(candidates, &paces);
     let narrowed = match &choice.technique {
         Technique::Append | Technique::Merge(_) => over_rows,
         Technique::Partitions(affected) => {
@@ -45,21 +46,22 @@ pub(crate) async fn look(planner: &Planner<'_>, spec: &GoldSpec, table: &Table, 
         }
         Technique::Groups(_) | Technique::Full => None,
     };
-    Ok(Looked { choice, session, plan, parted: parted.ok(), narrowed })
+    Ok(Chosen { choice, session, plan, parted: parted.ok(), narrowed })
 }
 
-struct Looking<'a> {
+struct Assessor<'a> {
     planner: &'a Planner<'a>,
     spec: &'a GoldSpec,
     table: &'a Table,
     reading: &'a Reading,
 }
 
-impl Looking<'_> {
+impl Assessor<'_> {
     /// The query over the rows that came, appended to the result or put together with it.
-    async fn at_new_rows(&self) -> Result<(Vec<Look>, Option<Replacement>)> {
-        let refuse =
-            |refusal: Refusal| (vec![Look::Refused(APPEND, refusal.clone()), Look::Refused(MERGE, refusal)], None);
+    async fn at_new_rows(&self) -> Result<(Vec<Candidate>, Option<Replacement>)> {
+        let refuse = |refusal: Refusal| {
+            (vec![Candidate::Refused(APPEND, refusal.clone()), Candidate::Refused(MERGE, refusal)], None)
+        };
         let (name, input) = match self.grown() {
             Ok(grown) => grown,
             Err(refusal) => return Ok(refuse(refusal)),
@@ -78,7 +80,10 @@ impl Looking<'_> {
             }
         };
         if let Some(refusal) = self.misfit(&plan, &technique) {
-            return Ok((vec![Look::Refused(technique.name(), refusal), Look::Refused(other.0, other.1)], None));
+            return Ok((
+                vec![Candidate::Refused(technique.name(), refusal), Candidate::Refused(other.0, other.1)],
+                None,
+            ));
         }
         let files = self.table.files().await?;
         let schema = lake::in_flight(&sql::output_schema(&plan));
@@ -89,8 +94,8 @@ impl Looking<'_> {
             }
             _ => (plan, input.rows_changed()),
         };
-        let possible = Look::Possible(technique, rows);
-        Ok((vec![possible, Look::Refused(other.0, other.1)], Some(Replacement { session, plan, replaced: None })))
+        let possible = Candidate::Possible(technique, rows);
+        Ok((vec![possible, Candidate::Refused(other.0, other.1)], Some(Replacement { session, plan, replaced: None })))
     }
 
     /// The one table that changed, when rows came to it and none left.
@@ -118,8 +123,8 @@ impl Looking<'_> {
     }
 
     /// Parts of the result, made anew beside the others.
-    async fn at_partitions(&self, plan: &LogicalPlan) -> Result<Look> {
-        let refuse = |refusal| Ok(Look::Refused(PARTITIONS, refusal));
+    async fn at_partitions(&self, plan: &LogicalPlan) -> Result<Candidate> {
+        let refuse = |refusal| Ok(Candidate::Refused(PARTITIONS, refusal));
         let (name, input) = match self.changed() {
             Ok(changed) => changed,
             Err(refusal) => return refuse(refusal),
@@ -136,9 +141,9 @@ impl Looking<'_> {
             Ok((affected, rows)) => {
                 let inputs = self.reading.inputs.iter();
                 let others: u64 = inputs.filter(|(other, _)| *other != name).map(|(_, input)| input.rows()).sum();
-                Look::Possible(Technique::Partitions(affected), rows + others + own)
+                Candidate::Possible(Technique::Partitions(affected), rows + others + own)
             }
-            Err(refusal) => Look::Refused(PARTITIONS, refusal),
+            Err(refusal) => Candidate::Refused(PARTITIONS, refusal),
         })
     }
 
@@ -177,7 +182,7 @@ impl Looking<'_> {
     }
 
     /// Groups that were kept by the run before, brought up to date.
-    async fn at_kept_groups(&self, parted: &std::result::Result<Parted, Refusal>) -> Result<Look> {
+    async fn at_kept_groups(&self, parted: &std::result::Result<Parted, Refusal>) -> Result<Candidate> {
         let last = self.table.record().map(|(_, record)| record);
         let looked = || {
             self.allowed()?;
@@ -190,13 +195,13 @@ impl Looking<'_> {
         };
         let (steps, rows) = match looked() {
             Ok(possible) => possible,
-            Err(refusal) => return Ok(Look::Refused(GROUPS, refusal)),
+            Err(refusal) => return Ok(Candidate::Refused(GROUPS, refusal)),
         };
         let files: Vec<Add> = last.into_iter().flat_map(|last| last.kept.values().flatten().cloned()).collect();
         match self.table.has_files(&files).await? {
-            true => Ok(Look::Possible(Technique::Groups(steps), rows)),
+            true => Ok(Candidate::Possible(Technique::Groups(steps), rows)),
             // Another program's vacuum knows nothing of them.
-            false => Ok(Look::Refused(GROUPS, Refusal::new("files_gone", "files with kept groups were deleted"))),
+            false => Ok(Candidate::Refused(GROUPS, Refusal::new("files_gone", "files with kept groups were deleted"))),
         }
     }
 }
