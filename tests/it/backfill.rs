@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::place::Place;
 use crate::project::Project;
-use crate::running::Running;
+use crate::running::{Running, kill_in_rounds};
 use crate::shop;
 use crate::soak::number;
 
@@ -135,9 +135,7 @@ fn a_killed_backfill_is_done_or_not() {
     let begun = Instant::now();
     undisturbed.succeed(&run);
     let duration = begun.elapsed();
-    let crashes = number("MEDALLION_CRASHES", 4);
-    for crash in 0..crashes {
-        let delay = duration.mul_f64(0.3 + 0.7 * crash as f64 / crashes as f64);
+    kill_in_rounds(duration, 0.3, number("MEDALLION_CRASHES", 4), |delay| {
         let project = prepared();
         let ended = Running::start(&project, &run).kill_after(delay);
         assert!([0, -9].contains(&ended.code), "{ended:#?}");
@@ -146,7 +144,8 @@ fn a_killed_backfill_is_done_or_not() {
         project.succeed(&run);
         assert_eq!(days(&project), expected(&[2, 3, 4]));
         assert_eq!(project.all_rows("shop.gold.spent"), undisturbed.all_rows("shop.gold.spent"));
-    }
+        ended.code == -9
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::broker::Broker;
 use crate::place::Place;
 use crate::project::Project;
-use crate::running::Running;
+use crate::running::{Running, kill_in_rounds};
 use crate::shop;
 use crate::soak::number;
 
@@ -125,10 +125,11 @@ fn what_cannot_be_replayed_is_told_in_one_line() {
     assert_eq!(project.succeed(&["quarantine", "list"]).out, "nothing is in quarantine\n");
 }
 
-/// Starts a replay and kills it after `delay`, unless it has ended by then.
-fn replay_and_kill(project: &Project, delay: Duration) {
+/// Starts a replay and kills it after `delay`, unless it has ended by then. Whether it was killed.
+fn replay_and_kill(project: &Project, delay: Duration) -> bool {
     let ended = Running::start(project, &["quarantine", "replay", "silver.orders"]).kill_after(delay);
     assert!([0, -9].contains(&ended.code), "{ended:#?}");
+    ended.code == -9
 }
 
 #[test]
@@ -150,16 +151,16 @@ fn a_killed_replay_lets_every_row_in_once() {
     let begun = Instant::now();
     undisturbed.succeed(&["quarantine", "replay", "silver.orders"]);
     let duration = begun.elapsed();
-    for crash in 0..crashes {
-        // Spread over the second half, in which commits are made.
-        let delay = duration.mul_f64(0.4 + 0.6 * crash as f64 / crashes as f64);
+    // Spread over the second half, in which commits are made.
+    kill_in_rounds(duration, 0.4, crashes, |delay| {
         let project = prepared();
-        replay_and_kill(&project, delay);
+        let was_killed = replay_and_kill(&project, delay);
         project.succeed(&["quarantine", "replay", "silver.orders"]);
         project.succeed(&["run", "shop"]);
         assert_eq!(results(&project), expected, "killed after {delay:?} of {duration:?}");
         assert_eq!(states(&project), [("replayed".to_owned(), refused)]);
-    }
+        was_killed
+    });
 }
 
 #[test]

@@ -87,6 +87,20 @@ impl Drop for Running {
     }
 }
 
+/// Tries `rounds` delays from `from` to the whole of `duration`, which it took undisturbed. Each `round` starts a process,
+/// kills it after the delay, checks what it left, and says whether the kill came before its end: one has to.
+pub fn kill_in_rounds(duration: Duration, from: f64, rounds: u64, mut round: impl FnMut(Duration) -> bool) {
+    let later = (0..rounds).map(|number| from + (1.0 - from) * number as f64 / rounds as f64);
+    let mut killed = later.filter(|share| round(duration.mul_f64(*share))).count();
+    // Where all were faster than the one whose time was taken, the kill comes earlier, at last at once.
+    for share in [from / 2.0, from / 4.0, 0.0] {
+        if killed == 0 {
+            killed += usize::from(round(duration.mul_f64(share)));
+        }
+    }
+    assert!(killed > 0, "no process was killed before its end");
+}
+
 /// What is said into a pipe. It is taken in at once, so that the pipe never fills up.
 struct Heard {
     text: Arc<Mutex<String>>,

@@ -164,8 +164,6 @@ impl Bronze {
         let mut progress = batch::commit(&self.lake, table, commit, &[], &checks).await?;
         progress.files_read = files.len() as u64;
         progress.bytes_read = files.iter().map(|file| file.size).sum();
-        let (version, rows, files) = (progress.version, progress.rows_written, files.len());
-        tracing::info!(table = %self.name, version, rows, files, "committed");
         Ok(progress)
     }
 

@@ -163,8 +163,8 @@ pub(crate) struct ProfileArguments {
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
     /// The most commits to show
-    #[arg(long, value_name = "COUNT", default_value_t = 5)]
-    pub(crate) versions: usize,
+    #[arg(long, default_value_t = 5)]
+    pub(crate) limit: usize,
     /// Print expectations that held so far, as TOML to read, change and paste into the spec
     #[arg(long)]
     pub(crate) propose: bool,

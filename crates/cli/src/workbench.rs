@@ -7,7 +7,6 @@ use bronze::kafka::KafkaSecrets;
 #[cfg(feature = "kinesis")]
 use bronze::kinesis::KinesisSecrets;
 use bronze::messages::Sink;
-use bronze::messages::replay::Messages;
 use bronze::spec::{BronzeSpec, SourceSpec};
 use bronze::{Bronze, BronzeReplay, Landing, Texts};
 use futures::future::try_join_all;
@@ -190,7 +189,7 @@ impl Workbench {
             }
             SourceSpec::Kafka(kafka) => {
                 let secrets = KafkaSecrets::read(kafka, |text| self.project.secret(text))?;
-                Texts::Messages(Messages::of_kafka(kafka, &secrets)?)
+                Texts::Messages(bronze::kafka::replay(kafka, &secrets)?)
             }
             SourceSpec::Kinesis(_) => Texts::Unknown("records of Kinesis that did not decode cannot be replayed yet"),
         })

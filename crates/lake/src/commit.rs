@@ -94,15 +94,16 @@ impl Table {
     /// As [`Table::commit`], and what the guard says: the table is as it was then.
     pub async fn commit_guarded(&mut self, mut commit: Commit, guard: Option<&dyn Guard>) -> Result<u64> {
         let guard = guard.filter(|guard| guard.is_needed());
-        let rules = commit.record.rules.clone();
         commit.record.id = uuid::Uuid::new_v4().to_string();
         let read_version = self.version();
         // What an attempt writes of other sources is what it finds then, or a lost race would take their positions back.
         let given = std::mem::take(&mut commit.record.positions);
+        // The same holds for all that an attempt takes over from the version it is made on.
+        let record = commit.record.clone();
         for _ in 0..ATTEMPTS {
             let tried_on = self.version();
+            commit.record.clone_from(&record);
             if let Some(guard) = guard {
-                commit.record.rules = rules.clone();
                 let judged = guard.judge(self.candidate(&commit).await?).await?;
                 commit.record.rules.extend(judged);
             }

@@ -39,6 +39,8 @@ pub struct Candidate<'a> {
     pub partition_by: &'a [String],
     /// The rows that are added.
     pub rows_added: u64,
+    /// Whether those are the rows of one more batch, and not some that were let in later or made anew.
+    pub is_next_batch: bool,
 }
 
 impl Table {
@@ -59,6 +61,7 @@ impl Table {
             schema,
             partition_by: &commit.partition_by,
             rows_added: commit.record.rows_written,
+            is_next_batch: commit.record.is_next_batch(),
         })
     }
 }

@@ -41,7 +41,8 @@ pub use error::{classify_delta, classify_parquet, classify_store};
 pub use guard::{Candidate, Guard};
 pub use open::Lake;
 pub use record::{
-    Considered, IngestedFile, KEPT_FOLDER, ProfiledColumn, REMEMBERED_FOLDER, Record, Remembered, Replay, RuleOutcome,
+    BESIDE_BATCHES, Considered, IngestedFile, KEPT_FOLDER, ProfiledColumn, REMEMBERED_FOLDER, Record, Remembered,
+    Replay, RuleOutcome,
 };
 pub use rolling::RollingWriter;
 pub use schema::{in_flight, union};

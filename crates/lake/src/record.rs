@@ -20,6 +20,9 @@ pub const REMEMBERED_FOLDER: &str = "_remembered";
 /// The folder below a table in which the files of [`Record::kept`] lie.
 pub const KEPT_FOLDER: &str = "_kept";
 
+/// Actions of commits whose rows are not those of one more batch.
+pub const BESIDE_BATCHES: [&str; 2] = ["replay", "backfill"];
+
 /// What one commit did and why.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -121,6 +124,11 @@ impl Record {
         !self.quarantine.is_empty() || self.replaces_quarantine || self.replay.is_some()
     }
 
+    /// Whether the rows are those of one more batch. Rows of a replay or of an interval made anew stand for themselves.
+    pub(crate) fn is_next_batch(&self) -> bool {
+        self.replay.is_none() && !BESIDE_BATCHES.contains(&self.action.as_str())
+    }
+
     /// Takes over the states of positions that this commit does not move.
     pub(crate) fn carry_states(&mut self, earlier: &Record, moved: &Checkpoint) {
         let others = earlier.states.iter().filter(|(id, _)| moved.get(id).is_none());
@@ -133,6 +141,7 @@ impl Record {
         self.reads = earlier.reads.clone();
         self.fingerprint = earlier.fingerprint.clone();
         self.kept = earlier.kept.clone();
+        self.considered = earlier.considered.clone();
         self.paces = earlier.paces.clone();
     }
 

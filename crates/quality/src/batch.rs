@@ -71,7 +71,9 @@ pub async fn commit(
     checks: &Checks,
 ) -> Result<Progress> {
     let mut progress = progress(&commit.record);
+    let action = commit.record.action.clone();
     progress.version = Some(table.commit_guarded(commit, Some(checks)).await?);
+    tracing::info!(table = %table.name(), version = progress.version, action, rows = progress.rows_written, "committed");
     progress.warnings.extend(checks.warnings());
     table.staging().discard(spent).await;
     ledger::roll_quarantine(lake, table, &quarantine::schema()).await?;

@@ -67,11 +67,14 @@ impl Validator {
 /// `expect/0/not_null/1`.
 pub fn compile(specs: &[ExpectationSpec], schema: &Schema, engine: &sql::Engine) -> Result<Validator, Vec<Problem>> {
     compile_with(specs, schema, |text| {
-        let predicate = sql::boolean(engine, schema, text).map_err(|problem| {
-            format!("{} (line {}, column {} of the SQL)", problem.message, problem.line, problem.column)
-        })?;
+        let predicate = sql::boolean(engine, schema, text).map_err(|problem| sql_message(&problem))?;
         Ok(Arc::new(move |batch: &RecordBatch, now| predicate.evaluate_at(batch, now)))
     })
+}
+
+/// What is wrong with SQL that stands in a spec, and where in that SQL.
+pub fn sql_message(problem: &sql::SqlProblem) -> String {
+    format!("{} (line {}, column {} of the SQL)", problem.message, problem.line, problem.column)
 }
 
 fn compile_with(

@@ -81,8 +81,14 @@ mod tests {
     fn records_tell_what_kind_of_rule_it_was_and_whether_it_refuses_the_batch() {
         let told = |on_fail| RuleCount { on_fail, ..count("a", 1) }.outcome();
         let (warns, fails) = (told(OnFail::Quarantine), told(OnFail::Fail));
-        assert_eq!((warns.kind.as_str(), warns.severity.as_str(), warns.on_fail.as_str()), ("expectation", "warn", "quarantine"));
-        assert_eq!((fails.kind.as_str(), fails.severity.as_str(), fails.on_fail.as_str()), ("expectation", "fail", "fail"));
+        assert_eq!(
+            (warns.kind.as_str(), warns.severity.as_str(), warns.on_fail.as_str()),
+            ("expectation", "warn", "quarantine")
+        );
+        assert_eq!(
+            (fails.kind.as_str(), fails.severity.as_str(), fails.on_fail.as_str()),
+            ("expectation", "fail", "fail")
+        );
     }
 
     #[test]

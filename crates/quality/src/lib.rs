@@ -32,7 +32,7 @@ mod workers;
 pub use audit::{Audit, Audited};
 pub use check::check;
 pub use checks::Checks;
-pub use compile::{Validator, compile};
+pub use compile::{Validator, compile, sql_message};
 pub use counts::RuleCount;
 pub use gate::{Checker, Gate, PARSE_RULE, Passed};
 pub use passage::{Lane, Passage};

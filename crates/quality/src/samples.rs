@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use arrow::json::LineDelimitedWriter;
+use stage::columns;
 
 use crate::verdict::Violated;
 
@@ -14,7 +15,7 @@ pub(crate) const ROWS: usize = 5;
 /// Bytes of a row that are kept at most: a longer one is left out.
 const ROW_BYTES: usize = 400;
 /// What names a row where the table has no key.
-const ORIGIN: [&str; 2] = ["_source", "_position"];
+const ORIGIN: [&str; 2] = [columns::SOURCE, columns::POSITION];
 
 /// Some rows that failed, by rule, each as a JSON object.
 #[derive(Debug, Clone, Default)]

@@ -80,7 +80,8 @@ impl Silver {
         }
         context.meter.expect(reading.changes.added.iter().filter_map(lake::rows_told).sum());
         let input = self.input(&reading)?;
-        let lateness = self.tell_late(&table, &reading, &input, context).await?;
+        let before = table.record().filter(|_| !reading.replaces_all).map(|(_, record)| record);
+        let lateness = self.tell_late(before, &reading, &input, context).await?;
         let retracted = self.retract(&table, &reading, look_ups.clone(), context).await?;
         let query = self.transform(input, look_ups, lateness).await?;
         let gate = Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context)?
@@ -166,10 +167,11 @@ impl Silver {
         Ok(same_upstream && record.reads == look_ups.reads && record.fingerprint == Some(fingerprint))
     }
 
-    /// Which of the changed rows are late, where the table has a watermark.
+    /// Which rows of `input` are late, where the table has a watermark. `before`, the record of the batch before, tells what
+    /// they come after; without it they are decided anew, so all earlier rows have to be among them.
     async fn tell_late(
         &self,
-        table: &Table,
+        before: Option<&Record>,
         reading: &Reading,
         input: &Input,
         context: &Context,
@@ -177,10 +179,7 @@ impl Silver {
         let Some(spec) = &self.spec.watermark else { return Ok(None) };
         let watermark = Watermark::new(spec, &reading.upstream, &reading.position, &input.cleaner)
             .map_err(|error| error.context(format!("the watermark of {}", self.name)))?;
-        let before = match table.record().filter(|_| !reading.replaces_all) {
-            Some((_, record)) => watermark.told(record),
-            None => BTreeMap::new(),
-        };
+        let before = before.map(|record| watermark.told(record)).unwrap_or_default();
         let (rows, files) = (input.files.clone(), &reading.changes.added);
         let lateness = watermark.decide(files, rows, before, &self.engine, self.memory_bytes, context).await?;
         Ok(Some(Arc::new(lateness)))
@@ -306,10 +305,7 @@ impl Silver {
             record,
         };
         let checks = Checks::before_commit(&self.spec.check, &self.lake, &self.engine, context);
-        let progress = batch::commit(&self.lake, table, commit, &files.spent, &checks).await?;
-        let (version, rows) = (progress.version, progress.rows_written);
-        tracing::info!(table = %self.name, version, rows, "committed");
-        Ok(progress)
+        batch::commit(&self.lake, table, commit, &files.spent, &checks).await
     }
 }
 

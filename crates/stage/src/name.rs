@@ -83,6 +83,21 @@ impl TableName {
         Ok(TableName { pipeline: pipeline.to_owned(), layer, table: table.to_owned() })
     }
 
+    /// The table that a spec of `pipeline` names, in full or as `layer.table`.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Config`] when it is neither.
+    pub fn in_pipeline(pipeline: &str, written: &str) -> Result<Self> {
+        let full = match written.matches('.').count() {
+            1 => format!("{pipeline}.{written}"),
+            _ => written.to_owned(),
+        };
+        full.parse().map_err(|error: Error| {
+            let why = error.message();
+            Error::config(format!("{why}; expected layer.table of this pipeline, or pipeline.layer.table"))
+        })
+    }
+
     /// The pipeline, first part of the name.
     pub fn pipeline(&self) -> &str {
         &self.pipeline
@@ -154,6 +169,20 @@ mod tests {
         assert_eq!(name.to_string(), "shop.silver.orders");
         assert_eq!("shop.silver.orders".parse::<TableName>().unwrap(), name);
         assert_eq!(name.path(), "shop/silver/orders");
+    }
+
+    #[test]
+    fn a_spec_may_leave_its_own_pipeline_out() {
+        let name = TableName::new("shop", Layer::Silver, "orders").unwrap();
+        assert_eq!(TableName::in_pipeline("shop", "silver.orders").unwrap(), name);
+        assert_eq!(TableName::in_pipeline("other", "shop.silver.orders").unwrap(), name);
+        for bad in ["orders", "platinum.orders", "a.b.c.d"] {
+            let error = TableName::in_pipeline("shop", bad).unwrap_err();
+            assert!(
+                error.message().ends_with("expected layer.table of this pipeline, or pipeline.layer.table"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -11,17 +11,14 @@ use frame::decode::{DecodeOptions, EvolvingSchema};
 use frame::spec::{CsvSpec, Format};
 use quality::Passage;
 use quality::replay::RefusedRow;
-use stage::Result;
+use stage::{Result, Secret};
 
 use super::columns::Columns;
 use super::decoding::Decoding;
 use super::kind::MessageKind;
 use super::piece::{Message, Piece};
 use super::schemas::Schemas;
-use super::spec::MessageFormat;
-use crate::kafka::KafkaSecrets;
-use crate::kafka::kind::KIND as KAFKA;
-use crate::kafka::spec::KafkaSpec;
+use super::spec::{MessageFormat, RegistrySpec};
 use crate::queue::Decode as _;
 use crate::replay::{Came, unread};
 use crate::spec::BronzeSpec;
@@ -34,14 +31,18 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// The messages of topics.
+    /// Messages of a kind, whose schemas are in `registry` where there is one.
     ///
     /// # Errors
-    /// [`stage::Kind::Config`] when the registry of their schemas cannot be used.
-    pub fn of_kafka(source: &KafkaSpec, secrets: &KafkaSecrets) -> Result<Messages> {
-        let registry = source.schema_registry.as_ref();
-        let schemas = registry.map(|registry| Schemas::new(source.format, registry, secrets.registry_password.clone()));
-        Ok(Messages { kind: KAFKA, format: source.format, schemas: schemas.transpose()? })
+    /// [`stage::Kind::Config`] when the registry cannot be used.
+    pub(crate) fn new(
+        kind: MessageKind,
+        format: MessageFormat,
+        registry: Option<&RegistrySpec>,
+        password: Option<Secret>,
+    ) -> Result<Messages> {
+        let schemas = registry.map(|registry| Schemas::new(format, registry, password)).transpose()?;
+        Ok(Messages { kind, format, schemas })
     }
 
     /// The rows of the messages that can be read now. Those that cannot are put aside at the gate.

@@ -231,8 +231,6 @@ impl<S: Source> MessageBronze<S> {
 
     /// The progress, with what only the source knows of it.
     fn told(&self, committed: Progress, feed: &S::Feed, gathered: &Gathered<S::Feed>, context: &Context) -> Progress {
-        let (version, rows) = (committed.version, committed.rows_written);
-        tracing::info!(table = %self.sink.name, version, rows, "committed");
         let idle = match context.streaming {
             true => feed.due_in(self.settings.trigger) != Some(Duration::ZERO),
             false => gathered.is_last,

@@ -54,6 +54,11 @@ fn column_of(workbench: &Workbench, name: &TableName, given: Option<&str>) -> Re
     })
 }
 
+fn is_time(of: &arrow::datatypes::DataType) -> bool {
+    use arrow::datatypes::DataType;
+    matches!(of, DataType::Timestamp(..) | DataType::Date32)
+}
+
 /// The beginnings of the intervals that have rows.
 async fn filled(workbench: &Workbench, name: &TableName, column: &str, every: Every) -> Result<BTreeSet<i64>> {
     let table = workbench.lake.open(name).await?;
@@ -62,6 +67,9 @@ async fn filled(workbench: &Workbench, name: &TableName, column: &str, every: Ev
     if schema.field_with_name(column).is_err() {
         let hint = hint(column, schema.fields().iter().map(|field| field.name().as_str()));
         return Err(Error::config(format!("there is no column `{column}` in {name}{hint}")));
+    }
+    if !schema.field_with_name(column).is_ok_and(|field| is_time(field.data_type())) {
+        return Err(Error::config(format!("`{column}` of {name} holds no times: name a timestamp or a date")));
     }
     let session = workbench.engine.session(name.pipeline());
     let quoted = format!("\"{}\"", column.replace('"', "\"\""));

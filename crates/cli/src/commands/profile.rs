@@ -31,7 +31,7 @@ pub(super) async fn run(workbench: Workbench, arguments: &ProfileArguments, outp
         output::print(&propose::propose(&whole));
         return Ok(0);
     }
-    let newest = told.len().saturating_sub(arguments.versions);
+    let newest = told.len().saturating_sub(arguments.limit);
     output::print(&match output {
         OutputFormat::Json => as_json(&name.to_string(), &whole, &told[newest..])?,
         OutputFormat::Csv => output::csv(&BY_VERSION, &by_version(&told, newest)?),

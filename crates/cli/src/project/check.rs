@@ -29,7 +29,7 @@ pub(crate) fn check_tables(project: &Project, files: &Files, findings: &mut Vec<
         let checks = quality::checks::check(table.checks(), table.expectations());
         let all = problems.into_iter().chain(shared).chain(expectations).chain(checks);
         findings.extend(all.map(|problem| table.document.locate(&problem)));
-        check_tables_of_checks(table, files, findings);
+        check_tables_of_checks(project, table, files, findings);
         if let Some(sql) = table.sql() {
             check_references(project, table, sql, files, findings);
         }
@@ -133,6 +133,13 @@ fn check_gold(spec: &gold::spec::GoldSpec) -> Vec<Problem> {
         let message = "a view stores nothing, so it has no partitions; leave out `partition_by` or `materialized`";
         problems.push(Problem::new("partition_by", message));
     }
+    let is_view = spec.materialized == gold::spec::Materialized::View;
+    for (at, is_given) in [("expect", !spec.expect.is_empty()), ("check", !spec.check.is_empty())] {
+        if is_view && is_given {
+            let message = format!("a view stores nothing that could be checked; leave out `{at}` or `materialized`");
+            problems.push(Problem::new(at, message));
+        }
+    }
     problems
 }
 
@@ -167,12 +174,15 @@ fn readable(project: &Project, reader: &Table, name: &TableName) -> Result<(), S
 }
 
 /// The tables that the checks of a table read must exist.
-fn check_tables_of_checks(table: &Table, files: &Files, findings: &mut Vec<Finding>) {
+fn check_tables_of_checks(project: &Project, table: &Table, files: &Files, findings: &mut Vec<Finding>) {
     for (index, spec) in table.checks().iter().enumerate() {
         let reads = match spec.reads(table.name.pipeline()) {
             Ok(reads) => reads
                 .into_iter()
-                .map(|(at, name)| known(&name, files).map_err(|wrong| Problem::new(at, wrong)))
+                .map(|(at, name)| {
+                    let readable = known(&name, files).and_then(|()| readable(project, table, &name));
+                    readable.map_err(|wrong| Problem::new(at, wrong))
+                })
                 .collect(),
             Err(problem) => vec![Err(problem)],
         };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quality::checks::spec::When;
 use stage::{Layer, TableName};
 
 use super::{Project, Table};
@@ -92,7 +93,11 @@ fn edges(tables: &BTreeMap<TableName, Table>) -> BTreeMap<&TableName, BTreeSet<&
 fn upstreams_of<'a>(table: &Table, tables: &'a BTreeMap<TableName, Table>) -> BTreeSet<&'a TableName> {
     let known =
         |name: &TableName| written_by(name).and_then(|writer| tables.get_key_value(&writer)).map(|(name, _)| name);
-    table.reads.iter().filter_map(known).collect()
+    // What is checked before a commit has to be there by then.
+    let before_commit = table.checks().iter().filter(|check| check.when == When::Commit).cloned();
+    let checked = quality::checks::reads(&before_commit.collect::<Vec<_>>(), table.name.pipeline());
+    let others = checked.iter().filter(|name| **name != table.name);
+    table.reads.iter().chain(others).filter_map(known).collect()
 }
 
 /// The table whose stage writes a table: a quarantine table is written with the table beside it, system tables by all.

@@ -178,8 +178,8 @@ fn read_table(
         Layer::Bronze => Definition::Bronze(bronze_with_folder(read_spec(&mut document, findings)?, root)),
         Layer::Silver => {
             let spec: silver::spec::SilverSpec = read_spec(&mut document, findings)?;
-            let from = full_name(&spec.from, name.pipeline())
-                .map_err(|message| findings.push(document.locate(&Problem::new("from", message))))
+            let from = TableName::in_pipeline(name.pipeline(), &spec.from)
+                .map_err(|error| findings.push(document.locate(&Problem::new("from", error.message()))))
                 .ok()?;
             reads.insert(from.clone());
             Definition::Silver { spec, from, sql }
@@ -215,17 +215,6 @@ fn bronze_with_folder(mut spec: bronze::spec::BronzeSpec, root: &Path) -> bronze
         SourceSpec::Kafka(kafka) => kafka.paths_mut().into_iter().for_each(|path| *path = location(path, root)),
     }
     spec
-}
-
-/// The full name of a table that a spec of `pipeline` names, in full or as `layer.table`.
-fn full_name(written: &str, pipeline: &str) -> Result<TableName, String> {
-    let full = match written.matches('.').count() {
-        1 => format!("{pipeline}.{written}"),
-        _ => written.to_owned(),
-    };
-    full.parse().map_err(|error: stage::Error| {
-        format!("{}; expected layer.table of this pipeline, or pipeline.layer.table", error.message())
-    })
 }
 
 type Sql = (SqlText, BTreeSet<TableName>);

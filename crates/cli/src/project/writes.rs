@@ -158,8 +158,7 @@ fn check_condition(
     text: Option<&str>,
 ) -> Option<Problem> {
     let problem = sql::boolean(engine, output, text?).err()?;
-    let message = format!("{} (line {}, column {} of the SQL)", problem.message, problem.line, problem.column);
-    Some(Problem::new(format!("{}/{key}", place(write)), message))
+    Some(Problem::new(format!("{}/{key}", place(write)), quality::sql_message(&problem)))
 }
 
 /// Where `write` stands in the file.

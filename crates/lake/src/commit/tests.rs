@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use stage::{Checkpoint, Layer, TableName};
 
 use super::*;
-use crate::{Lake, RuleOutcome, S3Settings};
+use crate::{Lake, Remembered, RuleOutcome, S3Settings};
 
 fn moving(id: &str, from: i64, to: i64) -> Commit {
     Commit {
@@ -157,4 +157,25 @@ async fn a_guard_judges_again_after_a_lost_race_and_what_it_refuses_changes_noth
         assert_eq!(newest.files().await.unwrap().len(), if is_made { 3 } else { 2 });
         assert_eq!(newest.record().unwrap().1.rules.len(), usize::from(is_made), "the outcome of the last try alone");
     }
+}
+
+#[tokio::test]
+async fn a_commit_that_changes_no_rows_takes_over_what_is_remembered_when_it_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::new(folder.path().to_str().unwrap(), &S3Settings::default()).unwrap();
+    let name = TableName::new("p", Layer::Silver, "t").unwrap();
+    let remembering = |horizon: &str, from| {
+        let remembered = Remembered { files: Vec::new(), horizon: vec![Some(horizon.to_owned())] };
+        let record = Record { remembered: Some(remembered), ..Record::default() };
+        Commit { record, ..moving("x", from, from + 1) }
+    };
+    let mut one = lake.open(&name).await.unwrap();
+    one.commit(remembering("old", 0)).await.unwrap();
+    let mut slow = lake.open(&name).await.unwrap();
+    // The first try of the slow one is made on the version it has read, and loses.
+    one.commit(remembering("new", 1)).await.unwrap();
+    let operation = Operation::Optimize { target_file_size: 1 };
+    slow.commit(Commit { operation, range: None, ..moving("x", 0, 0) }).await.unwrap();
+    let held = lake.open(&name).await.unwrap().record().unwrap().1.remembered.clone().unwrap();
+    assert_eq!(held.horizon, [Some("new".to_owned())]);
 }

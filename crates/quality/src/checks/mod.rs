@@ -47,11 +47,15 @@ impl Checks {
     }
 
     async fn judge_candidate(&self, candidate: Candidate<'_>) -> Result<Vec<RuleOutcome>> {
-        let Candidate { table, files, added, schema, partition_by, rows_added } = candidate;
+        let Candidate { table, files, added, schema, partition_by, rows_added, is_next_batch } = candidate;
         let subject = Subject {
             table,
             rows: table.scan(&files, &schema, partition_by)?,
-            candidate: Some(Added { count: rows_added, rows: table.scan(added, &schema, partition_by)? }),
+            candidate: Some(Added {
+                count: rows_added,
+                is_next_batch,
+                rows: table.scan(added, &schema, partition_by)?,
+            }),
             schema,
         };
         let outcomes = run::run(&self.specs, &subject, &self.means).await?;

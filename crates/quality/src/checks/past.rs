@@ -3,7 +3,7 @@
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, Utc};
-use lake::Lake;
+use lake::{BESIDE_BATCHES, Lake};
 use stage::{Result, TableName};
 
 /// Earlier commits that are looked at.
@@ -28,12 +28,26 @@ pub(super) async fn last_count(
     Ok(told.last().map(|told| told.rows))
 }
 
-/// The rows that commits of a table wrote, oldest first. Commits that wrote none are not among them.
+/// The rows that batches of a table wrote, oldest first. Commits that wrote none are not among them.
 pub(super) async fn volumes(lake: &Lake, engine: &sql::Engine, table: &TableName) -> Result<Vec<Volume>> {
     let name = table.to_string();
     let mut volumes = told(lake, engine, table, "events", &[("table", &name)], "rows_written").await?;
+    let beside = told_beside(lake, engine, table).await?;
+    volumes.retain(|volume| !beside.contains(&volume.at));
     volumes.retain(|volume| volume.rows > 0);
     Ok(volumes.split_off(volumes.len().saturating_sub(COMMITS)))
+}
+
+/// When commits were made whose rows are not those of one more batch.
+async fn told_beside(lake: &Lake, engine: &sql::Engine, table: &TableName) -> Result<Vec<DateTime<Utc>>> {
+    let name = table.to_string();
+    let mut beside = Vec::new();
+    for action in BESIDE_BATCHES {
+        let equal = [("table", name.as_str()), ("action", action)];
+        let commits = told(lake, engine, table, "events", &equal, "version").await?;
+        beside.extend(commits.into_iter().map(|commit| commit.at));
+    }
+    Ok(beside)
 }
 
 /// A number of the rows of a system table, by time.

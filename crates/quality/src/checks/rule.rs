@@ -8,6 +8,7 @@ use super::spec::{
     AggregateSpec, CheckSpec, ColumnsSpec, CompletenessSpec, DistributionSpec, ForeignKeySpec, FreshnessSpec,
     RowCountSpec, VolumeSpec,
 };
+use crate::compile::sql_message;
 use crate::spec::ExpectationSpec;
 
 /// The names of all rules, as specs write them.
@@ -93,12 +94,12 @@ impl CheckSpec {
     /// What is wrong with a name or with the SQL, at its place below the check.
     pub fn reads(&self, pipeline: &str) -> Result<Vec<(String, TableName)>, Problem> {
         let mut tables = BTreeSet::new();
-        let mut named = |at: &str, written: &str| match full_name(written, pipeline) {
+        let mut named = |at: &str, written: &str| match TableName::in_pipeline(pipeline, written) {
             Ok(name) => {
                 tables.insert((at.to_owned(), name));
                 Ok(())
             }
-            Err(message) => Err(Problem::new(at, message)),
+            Err(error) => Err(Problem::new(at, error.message())),
         };
         if let Some(spec) = &self.foreign_key {
             named("foreign_key/table", &spec.table)?;
@@ -116,19 +117,7 @@ impl CheckSpec {
 
 /// A problem in a SQL text that stands in a spec.
 pub(super) fn in_sql(at: impl Into<String>, problem: &sql::SqlProblem) -> Problem {
-    let message = format!("{} (line {}, column {} of the SQL)", problem.message, problem.line, problem.column);
-    Problem::new(at, message)
-}
-
-/// The full name of a table that a spec of `pipeline` names, in full or as `layer.table`.
-pub(super) fn full_name(written: &str, pipeline: &str) -> Result<TableName, String> {
-    let full = match written.matches('.').count() {
-        1 => format!("{pipeline}.{written}"),
-        _ => written.to_owned(),
-    };
-    full.parse().map_err(|error: stage::Error| {
-        format!("{}; expected layer.table of this pipeline, or pipeline.layer.table", error.message())
-    })
+    Problem::new(at, sql_message(problem))
 }
 
 /// Everything that is wrong with checks whatever their table looks like. Places are relative to the file, such as

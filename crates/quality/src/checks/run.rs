@@ -43,6 +43,8 @@ pub(crate) struct Subject<'a> {
 /// The rows that a commit would add.
 pub(crate) struct Added {
     pub(crate) count: u64,
+    /// Whether they are those of one more batch.
+    pub(crate) is_next_batch: bool,
     pub(crate) rows: Arc<dyn TableProvider>,
 }
 
@@ -201,9 +203,14 @@ impl Runner<'_> {
         Ok((profiler.finish(), history::whole(&told)))
     }
 
-    /// The rows that commits wrote and when, oldest first; the last is what is checked.
+    /// The rows that batches wrote and when, oldest first; the last is what is checked. None for a commit that is no further
+    /// batch, or brings no rows.
     async fn volumes(&self) -> Result<Vec<Volume>> {
         let Means { lake, engine, context } = self.means;
+        let is_judged = |added: &Added| added.is_next_batch && added.count > 0 && !context.full_refresh;
+        if self.subject.candidate.as_ref().is_some_and(|added| !is_judged(added)) {
+            return Ok(Vec::new());
+        }
         let mut volumes = past::volumes(lake, engine, self.name).await?;
         if let Some(added) = &self.subject.candidate {
             volumes.push(Volume { rows: added.count, at: context.now() });

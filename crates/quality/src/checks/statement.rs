@@ -2,7 +2,7 @@
 
 use stage::TableName;
 
-use super::rule::{Rule, full_name};
+use super::rule::Rule;
 
 /// A query and how its result is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) fn statement(rule: &Rule<'_>, table: &TableName) -> Option<Statement>
         Rule::ForeignKey(spec) => {
             let (columns, keys) =
                 (list(&spec.columns), list(if spec.keys.is_empty() { &spec.columns } else { &spec.keys }));
-            let other = quoted_table(&full_name(&spec.table, table.pipeline()).ok()?);
+            let other = quoted_table(&TableName::in_pipeline(table.pipeline(), &spec.table).ok()?);
             let filled = all(columns.iter().map(|column| format!("own.{column} IS NOT NULL")));
             let equal = all(columns.iter().zip(&keys).map(|(column, key)| format!("own.{column} = other.{key}")));
             let columns: Vec<String> = columns.iter().map(|column| format!("own.{column}")).collect();
@@ -52,7 +52,7 @@ pub(crate) fn statement(rule: &Rule<'_>, table: &TableName) -> Option<Statement>
             ))
         }
         Rule::RowCount(spec) => {
-            let other = full_name(spec.equal_to.as_ref()?, table.pipeline()).ok()?;
+            let other = TableName::in_pipeline(table.pipeline(), spec.equal_to.as_ref()?).ok()?;
             Statement::Number(format!("SELECT CAST(COUNT(*) AS DOUBLE) FROM {}", quoted_table(&other)))
         }
         // As seconds, because a number is what every scalar rule compares.

@@ -70,6 +70,9 @@ impl Silver {
     /// All upstream rows, or `None` when some are new by now.
     async fn all_read(&self, table: &Table) -> Result<Option<Reading>> {
         let upstream = self.lake.open(&self.from).await?;
+        if upstream.version().is_none() {
+            return Err(Error::data(format!("{} does not exist; run the task that fills it first", self.from)));
+        }
         let position = ledger::position_of(&upstream)?;
         let from = table.position(&position).await?;
         if !upstream.changes(u64::try_from(from).unwrap_or(0)).await?.added.is_empty() {
@@ -95,7 +98,7 @@ impl Silver {
         });
         met.expect_origins(self, &reading)?;
         let input = self.input(&reading)?;
-        let lateness = self.tell_late_anew(&reading, &input, context).await?;
+        let lateness = self.tell_late(None, &reading, &input, context).await?;
         let query = self.transform(input, self.look_up().await?, lateness).await?;
         let open = || Gate::open(&self.lake, &self.engine, &self.name, &self.spec.expect, reading.batch, context);
         let (gate, timeless) = (open()?.naming_rows_by(self.spec.keys()), open()?);

@@ -23,7 +23,6 @@ use crate::merge::rules::Rules;
 use crate::overlap::holding;
 use crate::settle::{Files, Settling};
 use crate::spec::WriteSpec;
-use crate::watermark::{Lateness, Watermark};
 use crate::work::Work;
 
 /// The stage that looks at rows in quarantine once more.
@@ -55,12 +54,17 @@ impl SilverReplay {
             )));
         }
         let mut table = batch::open(&silver.lake, &silver.name).await?;
+        // Without a table there is no position, so the next run reads all rows anyway.
+        if table.version().is_none() {
+            return Ok(Progress::idle());
+        }
         let together = Together::SameOrigin;
         let next = waiting(&silver.lake, &silver.engine, &table, &self.selection, together, context).await?;
         let Some(waiting) = next else { return Ok(Progress::idle()) };
         let (reading, chosen) = self.find(&table, &waiting).await?;
         let input = self.input(&reading, &chosen)?;
-        let lateness = silver.tell_late_anew(&reading, &input, context).await?;
+        // A row is late by those before it, so all of them are looked at and not only the chosen ones.
+        let lateness = silver.tell_late(None, &reading, &silver.input(&reading)?, context).await?;
         let query = silver.transform(input, silver.look_up().await?, lateness).await?;
         let gate = Gate::open(&silver.lake, &silver.engine, &silver.name, &silver.spec.expect, reading.batch, context)?
             .naming_rows_by(silver.spec.keys())
@@ -178,23 +182,6 @@ impl SilverReplay {
         };
         let checks = Checks::before_commit(&silver.spec.check, &silver.lake, &silver.engine, context);
         batch::commit(&silver.lake, table, commit, &files.spent, &checks).await
-    }
-}
-
-impl Silver {
-    /// Which upstream rows are late, decided anew over all of them: a row is late by those before it, which no longer are
-    /// at hand otherwise.
-    pub(super) async fn tell_late_anew(
-        &self,
-        reading: &Reading,
-        input: &Input,
-        context: &Context,
-    ) -> Result<Option<Arc<Lateness>>> {
-        let Some(spec) = &self.spec.watermark else { return Ok(None) };
-        let watermark = Watermark::new(spec, &reading.upstream, &reading.position, &input.cleaner)?;
-        let (files, all) = (&reading.changes.added, self.input(reading)?.files);
-        let lateness = watermark.decide(files, all, BTreeMap::new(), &self.engine, self.memory_bytes, context).await?;
-        Ok(Some(Arc::new(lateness)))
     }
 }
 
