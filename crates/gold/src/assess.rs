@@ -1,6 +1,7 @@
 //! Assesses every way to bring a table up to date, for what changed this time.
 
 use ::stage::{Result, TableName};
+use arrow::datatypes::SchemaRef;
 use lake::{Add, Table};
 use quality::spec::{ExpectationSpec, OnFail};
 use sql::{Growth, LogicalPlan, Parted, Refusal, SessionContext};
@@ -87,6 +88,12 @@ impl Assessor<'_> {
         }
         let files = self.table.files().await?;
         let schema = lake::in_flight(&sql::output_schema(&plan));
+        if let Some(refusal) = self.ambiguous_part(&files, &schema).filter(|_| technique != Technique::Append) {
+            return Ok((
+                vec![Candidate::Refused(technique.name(), refusal), Candidate::Refused(other.0, other.1)],
+                None,
+            ));
+        }
         let (plan, rows) = match &technique {
             Technique::Merge(parts) => {
                 let existing = self.table.scan(&files, &schema, &self.spec.partition_by)?;
@@ -136,7 +143,11 @@ impl Assessor<'_> {
         if self.spec.expect.iter().any(rejects) {
             return refuse(Refusal::new("expectations", "expectations leave out rows"));
         }
-        let own = rows_of(&self.table.files().await?);
+        let files = self.table.files().await?;
+        if let Some(refusal) = self.ambiguous_part(&files, &lake::in_flight(&sql::output_schema(plan))) {
+            return refuse(refusal);
+        }
+        let own = rows_of(&files);
         Ok(match affected(self.planner.engine, plan, name, input, &self.spec.partition_by).await? {
             Ok((affected, rows)) => {
                 let inputs = self.reading.inputs.iter();
@@ -169,6 +180,18 @@ impl Assessor<'_> {
             return Some(Refusal::new("expectations", "expectations leave out groups"));
         }
         self.unlike(plan)
+    }
+
+    /// Why stored rows cannot be told apart by a column they are partitioned by: an empty text is stored as null there.
+    fn ambiguous_part(&self, files: &[Add], schema: &SchemaRef) -> Option<Refusal> {
+        let is_text =
+            |column: &&String| schema.field_with_name(column).is_ok_and(|field| field.data_type().is_string());
+        let has_null = |column: &&String| {
+            files.iter().any(|file| !matches!(file.partition_values.get(*column), Some(Some(text)) if !text.is_empty()))
+        };
+        let column = self.spec.partition_by.iter().filter(is_text).find(has_null)?;
+        let text = format!("a partition of `{column}` holds null or empty text, which are stored alike");
+        Some(Refusal::new("ambiguous_partition", text))
     }
 
     /// Why rows made by the plan cannot stand beside those that are there.

@@ -28,6 +28,8 @@ const FEW_GROUPS: u64 = 100_000;
 /// Files of numbered values that are read one by one; more are put together.
 const NUMBER_FILES: usize = 8;
 const NUMBERS: &str = "numbers";
+/// Counts up when groups are stored in another way, so that those of before are not read by mistake.
+const FORMAT: u32 = 1;
 
 /// What is done to the kept groups of one aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +110,7 @@ pub(crate) fn not_worth(last: &Record) -> Option<Refusal> {
 const TOO_MANY_GROUPS: &str = "too_many_groups";
 const TOO_MANY_VALUES: &str = "too_many_values";
 const INEXACT: &str = "stored_less_exactly";
-/// Bringing kept groups up to date ended with an error.
+/// Making all groups ended with an error.
 pub(crate) const FAILED: &str = "failed";
 
 /// Brings kept groups up to date.
@@ -292,7 +294,7 @@ struct Numbers {
 
 /// What the files of an aggregate are called in the record.
 fn name_of(place: usize) -> String {
-    format!("groups/{place}")
+    format!("groups.{FORMAT}/{place}")
 }
 
 /// Nothing prunes these files, and their bounds would swell the record.

@@ -1,6 +1,6 @@
 //! What a query reads, and what happened to it since the table was last made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use ::stage::{Checkpoint, Context, Error, Kind, Result, TableName};
@@ -182,7 +182,11 @@ impl Input {
         if changes.is_reshaped {
             return everything("columns_changed", format!("the columns of {name} changed"));
         }
-        if !self.table.has_files(&changes.removed).await? {
+        // A file that came and was put together with others since is no longer among those that vacuum surely keeps.
+        let moved: HashSet<&str> = changes.moved.iter().flat_map(|moved| &moved.from).map(String::as_str).collect();
+        let moved_on = changes.added.iter().filter(|file| moved.contains(file.path.as_str()));
+        let doubtful: Vec<Add> = moved_on.chain(&changes.removed).cloned().collect();
+        if !self.table.has_files(&doubtful).await? {
             return everything("files_gone", format!("files that {name} no longer needs were deleted too early"));
         }
         if let Some(refused) = [&changes.added, &changes.removed].into_iter().find_map(|files| self.scan(files).err()) {

@@ -109,12 +109,17 @@ impl Gold {
         let Some(mut inputs) = Inputs::open(&self.lake, &self.name, names, context).await? else { return Ok(None) };
         let fingerprint = batch::fingerprint(&self.spec, Some(&self.sql))?;
         let last = table.record().map(|(_, record)| record);
-        let everything = everything(last, &fingerprint, context);
+        let everything = match everything(last, &fingerprint, context) {
+            None if table.has_foreign_rows().await? => {
+                Some(Refusal::new("changed_elsewhere", "another program changed its rows"))
+            }
+            everything => everything,
+        };
         match &everything {
             Some(refusal) => inputs.take_everything(refusal),
             None => inputs.compare(table).await?,
         }
-        if inputs.changed().next().is_none() {
+        if everything.is_none() && inputs.changed().next().is_none() {
             return Ok(None);
         }
         let batch = batch::next_number(table);
@@ -150,7 +155,10 @@ impl Gold {
             let keeper = Keeper { engine: &self.engine, planner: &planner, table, inputs, parted, session, context };
             let taken = match keeper.take(&steps, table.record().map(|(_, record)| record)).await {
                 // The whole query may need less memory, and tells what is wrong with the data itself.
-                Err(error) if error.kind() == Kind::Data => Err(Refusal::new(FAILED, error.chain())),
+                Err(error) if error.kind() == Kind::Data => {
+                    let made_all = steps.iter().all(|step| *step == Step::All);
+                    Err(Refusal::new(if made_all { FAILED } else { "failed_once" }, error.chain()))
+                }
                 taken => taken?,
             };
             match taken {
@@ -234,10 +242,7 @@ impl Gold {
             record,
         };
         let checks = Checks::before_commit(&self.spec.check, &self.lake, &self.engine, context);
-        let progress = batch::commit(&self.lake, table, commit, &[], &checks).await?;
-        let (version, rows) = (progress.version, progress.rows_written);
-        tracing::info!(table = %self.name, version, rows, technique = choice.technique.name(), "committed");
-        Ok(progress)
+        batch::commit(&self.lake, table, commit, &[], &checks).await
     }
 }
 

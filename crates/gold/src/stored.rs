@@ -29,6 +29,14 @@ fn loses(query: &Field, stored: &Field) -> bool {
         (query @ (DataType::Time64(_) | DataType::Duration(_) | DataType::Interval(_) | DataType::Float16), stored) => {
             query != stored
         }
+        (DataType::Struct(query), DataType::Struct(stored)) => {
+            query.iter().zip(stored).any(|(query, stored)| loses(query, stored))
+        }
+        (DataType::List(query) | DataType::LargeList(query) | DataType::ListView(query), DataType::List(stored)) => {
+            loses(query, stored)
+        }
+        // What these hold is not looked into.
+        (query @ (DataType::FixedSizeList(..) | DataType::Map(..) | DataType::Union(..)), stored) => query != stored,
         _ => false,
     }
 }

@@ -105,7 +105,8 @@ fn query() -> impl Strategy<Value = String> {
         " WHERE o.amount > (SELECT MIN(amount) FROM silver.orders)",
         " WHERE o.country IN (SELECT country FROM silver.regions)",
     ]);
-    let group = prop::sample::subsequence(vec!["o.country", "o.amount % 3", "o.buyer"], 0..=2);
+    let group =
+        prop::sample::subsequence(vec!["o.country", "o.amount % 3", "CAST(o.price AS BIGINT)", "o.buyer"], 0..=2);
     let aggregates = prop::sample::subsequence(
         vec![
             "COUNT(*)",
@@ -122,6 +123,8 @@ fn query() -> impl Strategy<Value = String> {
             "ROUND(100.0 * COUNT(DISTINCT o.buyer) / NULLIF(COUNT(*), 0), 2)",
             "MEDIAN(o.amount)",
             "BOOL_OR(o.amount > 2)",
+            "SUM(o.amount - (SELECT MIN(amount) FROM silver.orders))",
+            "MAX(o.amount + (SELECT COUNT(*) FROM silver.regions))",
         ],
         1..=4,
     );

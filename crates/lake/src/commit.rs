@@ -301,6 +301,17 @@ impl Table {
         Ok(false)
     }
 
+    /// Whether commits after the newest one of ours changed rows, such as a restore by another program.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn has_foreign_rows(&self) -> Result<bool> {
+        match &self.record {
+            Some((version, _)) if self.version() > Some(*version) => self.rows_changed_since(Some(*version)).await,
+            _ => Ok(false),
+        }
+    }
+
     async fn rows_changed_since(&self, version: Option<u64>) -> Result<bool> {
         let first = version.map_or(0, |version| version + 1);
         let Some(newest) = self.version() else { return Ok(false) };

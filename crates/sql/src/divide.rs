@@ -38,7 +38,8 @@ pub fn dividers(plan: &LogicalPlan, table: &TableName) -> std::result::Result<Ve
     if needs_other_rows(plan, table).contains(&SUB_QUERY) {
         return Err(Refusal::needs(SUB_QUERY, format!("the query has {SUB_QUERY}")));
     }
-    let fields = plan.schema().fields().iter().enumerate();
+    // Floating-point numbers have two zeros, and bounds leave out what is no number.
+    let fields = plan.schema().fields().iter().enumerate().filter(|(_, field)| !field.data_type().is_floating());
     let dividers = fields.filter_map(|(place, field)| {
         let column = column_below(plan, table, place)?;
         Some(Divider { result: field.name().clone(), table: column })

@@ -111,22 +111,25 @@ pub(crate) fn join_complaint(join: &Join, from: &TableName) -> Option<&'static s
 
 /// Whether a sub-query in an expression of the node reads the table.
 fn asks_itself(plan: &LogicalPlan, from: &TableName) -> bool {
-    plan.expressions().iter().any(|expression| {
-        let mut asks = false;
-        // The walk itself cannot fail.
-        let _ = expression.apply(|part| {
-            let query = match part {
-                Expr::ScalarSubquery(query) => Some(query),
-                Expr::Exists(exists) => Some(&exists.subquery),
-                Expr::InSubquery(inside) => Some(&inside.subquery),
-                Expr::SetComparison(comparison) => Some(&comparison.subquery),
-                _ => None,
-            };
-            asks |= query.is_some_and(|query| mentions(&query.subquery, from));
-            Ok(if asks { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-        });
-        asks
-    })
+    plan.expressions().iter().any(|expression| any_sub_query(expression, &|query| mentions(query, from)))
+}
+
+/// Whether an expression has a sub-query for which `holds` is true.
+pub(crate) fn any_sub_query(expression: &Expr, holds: &dyn Fn(&LogicalPlan) -> bool) -> bool {
+    let mut found = false;
+    // The walk itself cannot fail.
+    let _ = expression.apply(|part| {
+        let query = match part {
+            Expr::ScalarSubquery(query) => Some(query),
+            Expr::Exists(exists) => Some(&exists.subquery),
+            Expr::InSubquery(inside) => Some(&inside.subquery),
+            Expr::SetComparison(comparison) => Some(&comparison.subquery),
+            _ => None,
+        };
+        found |= query.is_some_and(|query| holds(&query.subquery));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found
 }
 
 /// Whether the plan reads the table anywhere, sub-queries included.

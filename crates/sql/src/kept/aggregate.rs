@@ -19,6 +19,9 @@ use crate::refusal::Refusal;
 /// Digits of the whole numbers that a mean is made of: any 64-bit number fits.
 const DIGITS_OF_A_NUMBER: u8 = 20;
 
+/// Digits of decimals whose mean is made as the engine makes it.
+const EXACT_DIGITS: u8 = 25;
+
 /// One aggregate, and how it is kept.
 #[derive(Debug, Clone)]
 pub(super) struct KeptAggregate {
@@ -209,7 +212,8 @@ fn exact(name: &str, argument: &Expr, of: &DataType, input: &DFSchema) -> Option
         ("sum", of) if of.is_integer() || matches!(of, DataType::Decimal128(..)) => {
             Some(AggregateKind::Sum { argument: argument.clone() })
         }
-        ("avg", DataType::Decimal128(precision, scale)) => {
+        // The engine sums wider ones in more bits than a stored sum has.
+        ("avg", DataType::Decimal128(precision, scale)) if *precision <= EXACT_DIGITS => {
             let to = DataType::Decimal128((precision + 4).min(38), (scale + 4).min(38));
             Some(AggregateKind::Mean { argument: argument.clone(), to })
         }

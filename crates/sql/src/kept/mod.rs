@@ -33,7 +33,7 @@ use self::aggregate::{KeptAggregate, ROWS, column_at, columns_in, group_column};
 use crate::classify;
 use crate::growth::{single_branch, steady};
 use crate::refusal::Refusal;
-use crate::scope::{flows, needs_other_rows, reads_outside};
+use crate::scope::{any_sub_query, flows, needs_other_rows, reads_outside};
 
 pub use numbering::Numbering;
 pub use touched::Keys;
@@ -207,9 +207,10 @@ impl Kept {
                 let columns = rows.schema().columns().into_iter().zip(schema.fields());
                 let typed = columns.enumerate().map(|(place, (column, field))| {
                     let is_group = place < self.groups.len();
-                    let value = Expr::Column(column);
+                    // Stored numbers have signs, those of the query may have none.
+                    let value = cast(Expr::Column(column), field.data_type().clone());
                     let value = if sign < 0 && !is_group { Expr::Negative(Box::new(value)) } else { value };
-                    cast(value, field.data_type().clone()).alias(field.name())
+                    value.alias(field.name())
                 });
                 let typed: Vec<Expr> = typed.collect();
                 all = all.union(DataFrame::new(session.state(), rows).select(typed)?)?;
@@ -256,6 +257,10 @@ fn is_kept(plan: &LogicalPlan) -> bool {
 
 impl Kept {
     fn of(plan: &LogicalPlan, inner_from: usize) -> Option<Kept> {
+        // What a sub-query in an aggregate reads changes groups to which no row came.
+        if plan.expressions().iter().any(|expression| any_sub_query(expression, &|_| true)) {
+            return None;
+        }
         match plan {
             LogicalPlan::Aggregate(aggregate) => {
                 let is_plain = !aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_)));

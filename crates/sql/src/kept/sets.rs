@@ -20,9 +20,11 @@ use roaring::RoaringBitmap;
 use super::numbering::Numbering;
 
 /// Bytes that an empty set takes in memory.
-const BYTES_OF_A_SET: usize = 64;
-/// Bytes that a number takes in a set, about.
-const BYTES_OF_A_NUMBER: usize = 3;
+const BYTES_OF_A_SET: usize = 150;
+/// Bytes that a number takes in a set: the first ones need containers of their own, later ones find one.
+const BYTES_OF_A_FIRST_NUMBER: usize = 48;
+const BYTES_OF_A_NUMBER: usize = 4;
+const FIRST_NUMBERS: u64 = 64;
 
 /// The aggregate that makes a set: of values with a numbering, of other sets without.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -119,7 +121,9 @@ const WAITING_NUMBERS: usize = 256 * 1024;
 struct Sets {
     numbering: Option<Numbering>,
     sets: Vec<RoaringBitmap>,
-    numbers: usize,
+    /// How many numbers each set has.
+    counts: Vec<u64>,
+    bytes: usize,
     /// Groups in the upper half, numbers in the lower.
     waiting: Vec<u64>,
 }
@@ -128,6 +132,7 @@ impl Sets {
     fn grow(&mut self, total: usize) {
         if self.sets.len() < total {
             self.sets.resize_with(total, RoaringBitmap::new);
+            self.counts.resize(total, 0);
         }
     }
 
@@ -151,7 +156,11 @@ impl Sets {
     fn settle(&mut self) {
         self.waiting.sort_unstable();
         for waiting in self.waiting.drain(..) {
-            self.numbers += usize::from(self.sets[(waiting >> 32) as usize].insert(waiting as u32));
+            let group = (waiting >> 32) as usize;
+            if self.sets[group].insert(waiting as u32) {
+                self.bytes += bytes_of_one_more(self.counts[group]);
+                self.counts[group] += 1;
+            }
         }
     }
 
@@ -163,10 +172,11 @@ impl Sets {
     ) -> Result<()> {
         for (row, bytes) in binary(sets)?.iter().enumerate() {
             let Some(bytes) = bytes.filter(|_| is_wanted(row)) else { continue };
-            let set = &mut self.sets[group_of(row)];
-            let before = set.len();
-            *set |= read(bytes)?;
-            self.numbers += (set.len() - before) as usize;
+            let group = group_of(row);
+            self.sets[group] |= read(bytes)?;
+            self.bytes -= bytes_of(self.counts[group]);
+            self.counts[group] = self.sets[group].len();
+            self.bytes += bytes_of(self.counts[group]);
         }
         Ok(())
     }
@@ -174,7 +184,7 @@ impl Sets {
     fn emit(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         self.settle();
         let emitted = emit_to.take_needed(&mut self.sets);
-        self.numbers -= emitted.iter().map(RoaringBitmap::len).sum::<u64>() as usize;
+        self.bytes -= emit_to.take_needed(&mut self.counts).into_iter().map(bytes_of).sum::<usize>();
         let bytes = emitted.iter().map(RoaringBitmap::serialized_size).sum();
         let mut values = BinaryBuilder::with_capacity(emitted.len(), bytes);
         for set in &emitted {
@@ -222,7 +232,7 @@ impl GroupsAccumulator for Sets {
 
     fn size(&self) -> usize {
         let waiting = self.waiting.capacity() * size_of::<u64>();
-        self.sets.len() * BYTES_OF_A_SET + self.numbers * BYTES_OF_A_NUMBER + waiting
+        self.sets.len() * BYTES_OF_A_SET + self.bytes + waiting
     }
 }
 
@@ -261,6 +271,15 @@ impl Accumulator for One {
     }
 }
 
+fn bytes_of_one_more(count: u64) -> usize {
+    if count < FIRST_NUMBERS { BYTES_OF_A_FIRST_NUMBER } else { BYTES_OF_A_NUMBER }
+}
+
+fn bytes_of(count: u64) -> usize {
+    let first = count.min(FIRST_NUMBERS);
+    first as usize * BYTES_OF_A_FIRST_NUMBER + (count - first) as usize * BYTES_OF_A_NUMBER
+}
+
 fn state_fields(arguments: &StateFieldsArgs<'_>) -> Vec<FieldRef> {
     vec![Arc::new(Field::new(format_state_name(arguments.name, "set"), DataType::Binary, true))]
 }
@@ -295,7 +314,7 @@ mod tests {
         assert_eq!(sizes(&first), [2]);
         sets.update_batch(&[values], &[1, 1, 1, 1, 1], None, 2).unwrap();
         let rest = sets.state(EmitTo::All).unwrap();
-        assert_eq!((sizes(&rest[0]), sets.numbers), (vec![0, 3], 0));
+        assert_eq!((sizes(&rest[0]), sets.bytes), (vec![0, 3], 0));
         let mut union = Sets::default();
         union.update_batch(&[first], &[0], None, 1).unwrap();
         union.merge_batch(&rest, &[1, 0], 2).unwrap();

@@ -116,8 +116,11 @@ impl Kept {
         let made = || {
             let mut input = LogicalPlanBuilder::from(self.input.clone());
             for (place, group) in self.groups.iter().enumerate() {
-                let is_stored_as_is = group.get_type(self.input.schema())? == *keys.schema.field(place).data_type();
-                if let Some((values, has_null)) = keys.few(place)?.filter(|_| is_stored_as_is) {
+                // Only a column's own values name rows exactly: casts may be turned around, and there are two zeros.
+                let of = group.get_type(self.input.schema())?;
+                let is_plain = matches!(group, Expr::Column(_)) && !of.is_floating();
+                let is_exact = is_plain && of == *keys.schema.field(place).data_type();
+                if let Some((values, has_null)) = keys.few(place)?.filter(|_| is_exact) {
                     let named = group.clone().in_list(values, false);
                     input = input.filter(if has_null { named.or(group.clone().is_null()) } else { named })?;
                 }
