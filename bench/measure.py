@@ -13,6 +13,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -49,21 +50,35 @@ def high_water(process: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
 
 
+class Sampler(threading.Thread):
+    """Watches the memory beside the wait for the end, so that the end is noticed at once."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__(daemon=True)
+        self.process, self.peak, self.done = process, 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            self.peak = max(self.peak, *resident(self.process))
+            self.done.wait(EVERY)
+
+
 def main() -> None:
     report, command = sys.argv[1], sys.argv[2:]
     start = time.monotonic()
     process = subprocess.Popen(command)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, *resident(process.pid))
-        time.sleep(EVERY)
+    sampler = Sampler(process.pid)
+    sampler.start()
+    process.wait()
     wall = time.monotonic() - start
+    sampler.done.set()
+    sampler.join()
     used = os.times()
     figures = {
         "wall_seconds": round(wall, 2),
         "cpu_seconds": round(used.children_user + used.children_system, 2),
-        "peak_mb": round(peak / 1e6),
+        "peak_mb": round(sampler.peak / 1e6),
         "exit_code": process.returncode,
     }
     with open(report, "a", encoding="utf-8") as file:

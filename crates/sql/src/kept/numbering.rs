@@ -6,7 +6,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray as _, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
@@ -44,7 +44,7 @@ impl Numbering {
     /// [`stage::Kind::Bug`] when the batches are not of that schema.
     pub fn new(memory_bytes: usize, known: &[RecordBatch]) -> Result<Numbering> {
         let rows: usize = known.iter().map(RecordBatch::num_rows).sum();
-        let parts = (0..PARTS).map(|_| Mutex::new(HashMap::with_capacity(rows / PARTS))).collect();
+        let parts = (0..PARTS).map(|_| Mutex::new(HashMap::with_capacity(rows / PARTS * 9 / 8))).collect();
         let known_count =
             u32::try_from(rows).map_err(|_| Error::bug("more values are numbered than there are numbers"))?;
         let limit = u32::try_from(memory_bytes / BYTES_OF_A_VALUE).unwrap_or(u32::MAX);
@@ -147,15 +147,15 @@ impl Numbering {
             column.ok_or_else(|| Error::bug("the kept numbers have other columns than expected"))
         };
         let (high, low, number) = (column(0)?, column(1)?, column(2)?);
+        let mut by_part: Vec<Vec<(u128, u32)>> = vec![Vec::new(); PARTS];
         for ((high, low), number) in high.values().iter().zip(low.values()).zip(number.values()) {
             let key = (u128::from(*high as u64) << 64) | u128::from(*low as u64);
-            self.part(key).insert(key, *number as u32);
+            by_part[part_of(key)].push((key, *number as u32));
+        }
+        for (part, numbers) in self.inner.parts.iter().zip(by_part) {
+            part.lock().unwrap_or_else(PoisonError::into_inner).extend(numbers);
         }
         Ok(())
-    }
-
-    fn part(&self, key: u128) -> MutexGuard<'_, HashMap<u128, u32>> {
-        self.inner.parts[part_of(key)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
