@@ -1,5 +1,7 @@
 //! Assesses every way to bring a table up to date, for what changed this time.
 
+use std::collections::BTreeMap;
+
 use ::stage::{Result, TableName};
 use arrow::datatypes::SchemaRef;
 use lake::{Add, Table};
@@ -8,12 +10,12 @@ use sql::{Growth, LogicalPlan, Parted, Refusal, SessionContext};
 
 use crate::groups::{not_worth, steps};
 use crate::inputs::{Change, Input, rows_of};
-use crate::partitions::{Replacement, affected, replacement};
+use crate::partitions::{Replacement, affected, divider, is_told, replacement};
 use crate::plan::Planner;
 use crate::spec::{GoldSpec, Refresh};
 use crate::stage::Reading;
 use crate::stored::coarser;
-use crate::technique::{APPEND, Candidate, Choice, GROUPS, MERGE, PARTITIONS, Technique, choose};
+use crate::technique::{APPEND, Candidate, Choice, GROUPS, MERGE, PARTITIONS, Technique, best, choose, estimate};
 
 /// The technique that was chosen, and the query it is done with.
 pub(crate) struct Chosen {
@@ -27,16 +29,17 @@ pub(crate) struct Chosen {
     pub(crate) narrowed: Option<Replacement>,
 }
 
-/// Assesses all techniques and chooses one. Only what the log tells is read.
+/// Assesses all techniques and chooses one.
 pub(crate) async fn assess(planner: &Planner<'_>, spec: &GoldSpec, table: &Table, reading: &Reading) -> Result<Chosen> {
     let (session, plan) = planner.plan(&reading.inputs.whole().await?).await?;
     let parted = Parted::new(&plan);
     let assessor = Assessor { planner, spec, table, reading };
     let (mut candidates, over_rows) = assessor.at_new_rows().await?;
     candidates.push(assessor.at_kept_groups(&parted).await?);
-    candidates.push(assessor.at_partitions(&plan).await?);
-    candidates.push(Candidate::Possible(Technique::Full, reading.inputs.iter().map(|(_, input)| input.rows()).sum()));
     let paces = table.record().map(|(_, record)| record.paces.clone()).unwrap_or_default();
+    let partitions = assessor.at_partitions(&plan, &candidates, &paces).await?;
+    candidates.push(partitions);
+    candidates.push(Candidate::Possible(Technique::Full, reading.inputs.iter().map(|(_, input)| input.rows()).sum()));
     let choice = choose(candidates, &paces);
     let narrowed = match &choice.technique {
         Technique::Append | Technique::Merge(_) => over_rows,
@@ -129,8 +132,13 @@ impl Assessor<'_> {
         }
     }
 
-    /// Parts of the result, made anew beside the others.
-    async fn at_partitions(&self, plan: &LogicalPlan) -> Result<Candidate> {
+    /// Parts of the result, made anew beside the others. Files are read to tell the parts only where that can win.
+    async fn at_partitions(
+        &self,
+        plan: &LogicalPlan,
+        candidates: &[Candidate],
+        paces: &BTreeMap<String, u64>,
+    ) -> Result<Candidate> {
         let refuse = |refusal| Ok(Candidate::Refused(PARTITIONS, refusal));
         let (name, input) = match self.changed() {
             Ok(changed) => changed,
@@ -147,12 +155,23 @@ impl Assessor<'_> {
         if let Some(refusal) = self.ambiguous_part(&files, &lake::in_flight(&sql::output_schema(plan))) {
             return refuse(refusal);
         }
-        let own = rows_of(&files);
-        Ok(match affected(self.planner.engine, plan, name, input, &self.spec.partition_by).await? {
-            Ok((affected, rows)) => {
-                let inputs = self.reading.inputs.iter();
-                let others: u64 = inputs.filter(|(other, _)| *other != name).map(|(_, input)| input.rows()).sum();
-                Candidate::Possible(Technique::Partitions(affected), rows + others + own)
+        let divider = match divider(plan, name, input, &self.spec.partition_by) {
+            Ok(divider) => divider,
+            Err(refusal) => return refuse(refusal),
+        };
+        let inputs = self.reading.inputs.iter();
+        let others: u64 = inputs.filter(|(other, _)| *other != name).map(|(_, input)| input.rows()).sum();
+        let beside = others + rows_of(&files);
+        // The rows of other parts are looked at too, if only to pass them over.
+        let all = input.rows() + input.rows_changed();
+        let is_told = is_told(input, &divider);
+        if !is_told && estimate(PARTITIONS, all + beside, paces) >= best(candidates, paces) {
+            return Ok(Candidate::Slower(PARTITIONS, all + beside));
+        }
+        Ok(match affected(self.planner.engine, name, input, divider).await? {
+            Ok(affected) => {
+                let rows = if is_told { affected.rows(input).await? } else { all };
+                Candidate::Possible(Technique::Partitions(affected), rows + beside)
             }
             Err(refusal) => Candidate::Refused(PARTITIONS, refusal),
         })

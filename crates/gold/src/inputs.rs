@@ -28,7 +28,7 @@ pub(crate) struct Input {
     /// Its position id, and the version to go on from after this refresh.
     position: String,
     next: u64,
-    /// All files of it, and about how many rows they have.
+    /// About how many rows it has, once they were counted.
     rows: u64,
     pub(crate) change: Change,
 }
@@ -69,8 +69,7 @@ impl Inputs {
                 return Ok(None);
             };
             let position = ledger::position_of(&table)?;
-            let rows = rows_of(&table.files().await?);
-            by_name.insert(name, Input { table, position, next: version + 1, rows, change: Change::Nothing });
+            by_name.insert(name, Input { table, position, next: version + 1, rows: 0, change: Change::Nothing });
         }
         Ok(Some(Inputs { by_name }))
     }
@@ -80,6 +79,15 @@ impl Inputs {
         let last = reader.record().map(|(_, record)| record);
         for (name, input) in &mut self.by_name {
             input.change = input.changed(name, reader, last).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts the rows of each table, as far as the log tells. All files are listed for it, so it waits until there is
+    /// something to do.
+    pub(crate) async fn count_rows(&mut self) -> Result<()> {
+        for input in self.by_name.values_mut() {
+            input.rows = rows_of(&input.table.files().await?);
         }
         Ok(())
     }

@@ -33,37 +33,47 @@ pub(crate) struct Replacement {
     pub(crate) replaced: Option<Vec<Add>>,
 }
 
-/// The parts that rows which came to a table or left it belong to, and about how many rows they are made from.
+/// The column by which the result falls apart for rows of a table: where there is a choice, one that the log tells of.
 ///
 /// # Errors
-/// When files cannot be read; a refusal inside says why the result has no such parts.
-pub(crate) async fn affected(
-    engine: &Engine,
+/// Why there is none.
+pub(crate) fn divider(
     plan: &LogicalPlan,
     name: &TableName,
     input: &Input,
     partition_by: &[String],
-) -> Result<std::result::Result<(Affected, u64), Refusal>> {
-    let Change::Rows { added, removed } = &input.change else {
-        return Ok(Err(Refusal::new("nothing_new", format!("no rows came to {name} or left it"))));
-    };
-    let dividers = match sql::dividers(plan, name) {
-        Ok(dividers) => dividers,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let partitions = input.table.partition_columns();
-    let is_partition = |divider: &&Divider| partitions.contains(&divider.table);
+) -> std::result::Result<Divider, Refusal> {
+    let dividers = sql::dividers(plan, name)?;
+    let is_partition = |divider: &&Divider| is_told(input, divider);
     let is_own = |divider: &&Divider| partition_by.contains(&divider.result);
     let best = dividers.iter().find(|divider| is_partition(divider) && is_own(divider));
     let best = best.or_else(|| dividers.iter().find(is_partition)).or_else(|| dividers.iter().find(is_own));
-    let Some(divider) = best.or(dividers.first()).cloned() else {
-        return Ok(Err(Refusal::new("not_divided", "no column divides the result")));
+    best.or(dividers.first()).cloned().ok_or_else(|| Refusal::new("not_divided", "no column divides the result"))
+}
+
+/// Whether the log tells the values of the column in each file, so that no file is read for them.
+pub(crate) fn is_told(input: &Input, divider: &Divider) -> bool {
+    input.table.partition_columns().contains(&divider.table)
+}
+
+/// The parts that rows which came to a table or left it belong to.
+///
+/// # Errors
+/// When files cannot be read; a refusal inside says that there are too many.
+pub(crate) async fn affected(
+    engine: &Engine,
+    name: &TableName,
+    input: &Input,
+    divider: Divider,
+) -> Result<std::result::Result<Affected, Refusal>> {
+    let Change::Rows { added, removed } = &input.change else {
+        return Ok(Err(Refusal::new("nothing_new", format!("no rows came to {name} or left it"))));
     };
     let many =
         || Refusal::new("many_partitions", format!("more than {MOST_PARTS} values of `{}` changed", divider.table));
     let mut values: Vec<ScalarValue> = Vec::new();
     for files in [added, removed] {
-        match values_in(engine, input, files, &divider.table).await? {
+        match values_in(engine, input, files, &divider).await? {
             Some(found) => values.extend(found),
             None => return Ok(Err(many())),
         }
@@ -73,12 +83,17 @@ pub(crate) async fn affected(
     if values.len() > MOST_PARTS {
         return Ok(Err(many()));
     }
-    let rows = match partitions.contains(&divider.table) {
-        true => rows_of(&of_values(&input.table, &divider.table, &values).await?),
-        // The rows of other parts are looked at too, if only to pass them over.
-        false => input.rows() + input.rows_changed(),
-    };
-    Ok(Ok((Affected { table: name.clone(), divider, values }, rows)))
+    Ok(Ok(Affected { table: name.clone(), divider, values }))
+}
+
+impl Affected {
+    /// About how many rows the parts are made from, where the log tells which files those are in.
+    ///
+    /// # Errors
+    /// When the files cannot be listed.
+    pub(crate) async fn rows(&self, input: &Input) -> Result<u64> {
+        Ok(rows_of(&of_values(&input.table, &self.divider.table, &self.values).await?))
+    }
 }
 
 /// The query over what the affected parts are made from, beside the parts that stay.
@@ -110,11 +125,17 @@ pub(crate) async fn replacement(
 }
 
 /// The values of a column in some files; `None` when they are too many.
-async fn values_in(engine: &Engine, input: &Input, files: &[Add], column: &str) -> Result<Option<Vec<ScalarValue>>> {
+async fn values_in(
+    engine: &Engine,
+    input: &Input,
+    files: &[Add],
+    divider: &Divider,
+) -> Result<Option<Vec<ScalarValue>>> {
+    let column = divider.table.as_str();
     if files.is_empty() {
         return Ok(Some(Vec::new()));
     }
-    if input.table.partition_columns().iter().any(|name| name == column) {
+    if is_told(input, divider) {
         let field = field_of(&input.table, column)?;
         return files
             .iter()

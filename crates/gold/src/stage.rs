@@ -122,6 +122,7 @@ impl Gold {
         if everything.is_none() && inputs.changed().next().is_none() {
             return Ok(None);
         }
+        inputs.count_rows().await?;
         let batch = batch::next_number(table);
         Ok(Some(Reading { inputs, everything, fingerprint, batch, begun }))
     }

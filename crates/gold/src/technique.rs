@@ -38,6 +38,8 @@ pub(crate) enum Technique {
 pub(crate) enum Candidate {
     /// It can be taken, and reads about so many rows.
     Possible(Technique, u64),
+    /// It can be taken too, but reads so many rows that another one is done first whatever comes of a closer look.
+    Slower(&'static str, u64),
     /// It cannot, for the reason.
     Refused(&'static str, Refusal),
 }
@@ -77,13 +79,8 @@ pub(crate) fn choose(candidates: Vec<Candidate>, paces: &BTreeMap<String, u64>) 
     for candidate in candidates {
         match candidate {
             Candidate::Possible(technique, rows) => {
-                let milliseconds = estimate(&technique, rows, paces);
-                let considered = Considered {
-                    technique: technique.name().to_owned(),
-                    rows: Some(rows),
-                    milliseconds: Some(milliseconds),
-                    ..Considered::default()
-                };
+                let milliseconds = estimate(technique.name(), rows, paces);
+                let considered = possible(technique.name(), rows, milliseconds);
                 if milliseconds < best {
                     best = milliseconds;
                     (choice.technique, choice.rows) = (technique, rows);
@@ -92,10 +89,31 @@ pub(crate) fn choose(candidates: Vec<Candidate>, paces: &BTreeMap<String, u64>) 
                     choice.considered.push(considered);
                 }
             }
+            Candidate::Slower(technique, rows) => {
+                choice.considered.push(possible(technique, rows, estimate(technique, rows, paces)));
+            }
             Candidate::Refused(technique, refusal) => choice.considered.push(refused(technique, &refusal)),
         }
     }
     choice
+}
+
+/// How long the fastest of the candidates is expected to take, in milliseconds.
+pub(crate) fn best(candidates: &[Candidate], paces: &BTreeMap<String, u64>) -> u64 {
+    let possible = candidates.iter().filter_map(|candidate| match candidate {
+        Candidate::Possible(technique, rows) => Some(estimate(technique.name(), *rows, paces)),
+        _ => None,
+    });
+    possible.min().unwrap_or(u64::MAX)
+}
+
+fn possible(technique: &str, rows: u64, milliseconds: u64) -> Considered {
+    Considered {
+        technique: technique.to_owned(),
+        rows: Some(rows),
+        milliseconds: Some(milliseconds),
+        ..Considered::default()
+    }
 }
 
 /// A technique that cannot be taken.
@@ -117,9 +135,10 @@ pub(crate) fn learn(record: &mut Record, earlier: Option<&Record>, technique: &T
     }
 }
 
-fn estimate(technique: &Technique, rows: u64, paces: &BTreeMap<String, u64>) -> u64 {
+/// How long a technique is expected to take for so many rows, in milliseconds.
+pub(crate) fn estimate(technique: &str, rows: u64, paces: &BTreeMap<String, u64>) -> u64 {
     let usual = paces.get(FULL).copied().unwrap_or(USUAL_PACE);
-    let pace = paces.get(technique.name()).copied().unwrap_or(usual);
+    let pace = paces.get(technique).copied().unwrap_or(usual);
     BASE_MILLISECONDS + rows.saturating_mul(pace) / MILLION
 }
 

@@ -240,6 +240,7 @@ impl Silver {
         let streams = sql::flow(&query.session, query.plan.clone(), &query.carried).await?;
         let work = Work {
             passage: Passage::new(gate, table, self.staged_by(), context),
+            aside: gate.clone(),
             hidden: query.hidden.clone(),
             seen: query.seen.clone(),
             keys: keys.clone(),

@@ -6,7 +6,7 @@ use ::stage::{Error, Result};
 use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
 use futures::StreamExt as _;
-use quality::{Passage, Staged, Workers};
+use quality::{Gate, Passage, Staged, Workers};
 use sql::RowStream;
 
 use crate::clean_step::Seen;
@@ -16,6 +16,8 @@ use crate::keys::{BatchKeys, KeyHasher};
 #[derive(Clone)]
 pub(crate) struct Work {
     pub(crate) passage: Passage,
+    /// Where rows are kept that the clean steps or the watermark take out.
+    pub(crate) aside: Gate,
     pub(crate) hidden: Vec<String>,
     pub(crate) seen: Arc<Seen>,
     pub(crate) keys: Option<(KeyHasher, Arc<BatchKeys>)>,
@@ -29,7 +31,7 @@ impl Work {
             workers.spawn(self.clone().drain(stream));
         }
         let staged = workers.join().await?;
-        self.seen.put_aside(&self.passage.gate).await?;
+        self.seen.put_aside(&self.aside).await?;
         Ok(staged)
     }
 
@@ -62,7 +64,7 @@ impl Work {
         loop {
             tokio::select! {
                 biased;
-                () = self.seen.waits() => self.seen.put_aside(&self.passage.gate).await?,
+                () = self.seen.waits() => self.seen.put_aside(&self.aside).await?,
                 batch = stream.next() => return batch.transpose(),
             }
         }

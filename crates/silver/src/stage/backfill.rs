@@ -8,39 +8,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::stage::{Checkpoint, Context, Error, Interval, OffsetRange, Progress, Result};
 use arrow::array::RecordBatch;
-use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use lake::{Add, Changes, Commit, Operation, Record, Replay, RollingWriter, Table, ledger};
 use quality::replay::{Fate, Selection, Together, Waiting, waiting};
-use quality::{Checks, Gate, Passage, Passed, Staged, Workers, batch};
+use quality::{Checks, Gate, Passage, Passed, Staged, batch};
 use sql::{RowStream, Side};
 
 use super::query::{ORIGIN, Query};
 use super::replay::origins;
 use super::{Reading, Silver};
-use crate::clean_step::Seen;
-use crate::keys::{BatchKeys, KeyHasher};
+use crate::keys::BatchKeys;
 use crate::spec::WriteSpec;
 use crate::unique::Unique;
 use crate::watermark::may_lie_within;
+use crate::work::Work;
 
 /// What is reprocessed.
 #[derive(Clone, Copy)]
 struct Span<'a> {
     column: &'a str,
     interval: Interval,
-}
-
-/// One worker's part.
-struct Worker {
-    passage: Passage,
-    hidden: Vec<String>,
-    seen: Arc<Seen>,
-    keys: Option<(KeyHasher, Arc<BatchKeys>)>,
-    /// The gate of rows that are refused before their time is known.
-    timeless: Gate,
-    met: Arc<Met>,
 }
 
 /// Which rows that wait in quarantine came by.
@@ -130,20 +118,16 @@ impl Silver {
     ) -> Result<(Staged, Option<Arc<BatchKeys>>)> {
         let plan = sql::apart(query.plan.clone(), span.column, span.interval, Side::Inside)?;
         let keys = self.batch_keys();
-        let mut workers = Workers::default();
-        for stream in sql::flow(&query.session, plan, &query.carried).await? {
-            let worker = Worker {
-                passage: Passage::new(gate, table, &self.spec.partition_by, context),
-                hidden: query.hidden.clone(),
-                seen: query.seen.clone(),
-                keys: keys.clone(),
-                timeless: timeless.clone(),
-                met: met.clone(),
-            };
-            workers.spawn(worker.drain(stream));
-        }
-        let staged = workers.join().await?;
-        query.seen.put_aside(timeless).await?;
+        let streams = sql::flow(&query.session, plan, &query.carried).await?;
+        let work = Work {
+            passage: Passage::new(gate, table, &self.spec.partition_by, context),
+            // Rows that are refused before their time is known.
+            aside: timeless.clone(),
+            hidden: query.hidden.clone(),
+            seen: query.seen.clone(),
+            keys: keys.clone(),
+        };
+        let staged = work.run(streams.into_iter().map(|stream| met.clone().watch(stream)).collect()).await?;
         Ok((staged, keys.map(|(_, keys)| keys)))
     }
 
@@ -258,40 +242,6 @@ struct Change {
     replay: Option<Replay>,
 }
 
-impl Worker {
-    async fn drain(self, mut stream: RowStream) -> Result<Staged> {
-        let mut lane = self.passage.lane(self.hidden.clone());
-        let mut duplicates = 0;
-        while let Some(rows) = self.next(&mut stream).await? {
-            self.passage.context.check()?;
-            self.met.note(&rows)?;
-            let checked = lane.check(rows).await?;
-            let kept = match &self.keys {
-                None => checked,
-                Some((hasher, keys)) => {
-                    let new = keys.insert(&hasher.hash(&checked)?)?;
-                    duplicates += new.false_count() as u64;
-                    filter_record_batch(&checked, &new)
-                        .map_err(|error| Error::bug("could not leave out duplicates").with_source(error))?
-                }
-            };
-            lane.write(&kept).await?;
-        }
-        Ok(Staged { duplicates, ..lane.finish().await? })
-    }
-
-    /// The next rows. Those that are taken out meanwhile are staged, so that they do not fill the memory.
-    async fn next(&self, stream: &mut RowStream) -> Result<Option<RecordBatch>> {
-        loop {
-            tokio::select! {
-                biased;
-                () = self.seen.waits() => self.seen.put_aside(&self.timeless).await?,
-                rows = stream.next() => return rows.transpose(),
-            }
-        }
-    }
-}
-
 impl Met {
     /// Rows in quarantine can only be told from others by their origin.
     fn expect_origins(&self, silver: &Silver, reading: &Reading) -> Result<()> {
@@ -306,6 +256,11 @@ impl Met {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// The same rows, noted as they pass.
+    fn watch(self: Arc<Met>, stream: RowStream) -> RowStream {
+        stream.map(move |rows| rows.and_then(|rows| self.note(&rows).map(|()| rows))).boxed()
     }
 
     fn note(&self, rows: &RecordBatch) -> Result<()> {

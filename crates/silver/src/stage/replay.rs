@@ -125,6 +125,7 @@ impl SilverReplay {
         }
         let work = Work {
             passage: Passage::new(gate, table, silver.staged_by(), context),
+            aside: gate.clone(),
             hidden: query.hidden.clone(),
             seen: query.seen.clone(),
             keys: keys.clone(),
