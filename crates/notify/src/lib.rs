@@ -1,0 +1,1 @@
+//! Telling people and programs outside what became of a run.

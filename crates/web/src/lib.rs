@@ -1,0 +1,1 @@
+//! The HTTP interface and the page of a running scheduler.
