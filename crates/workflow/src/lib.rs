@@ -52,6 +52,7 @@
 mod attempt;
 mod backoff;
 mod check;
+pub mod condition;
 mod dag;
 mod definition;
 mod event;
