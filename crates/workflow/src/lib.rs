@@ -59,6 +59,7 @@ mod event;
 pub mod history;
 mod nearest;
 mod outcome;
+pub mod reference;
 mod runner;
 mod selection;
 pub mod spec;
