@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::project::repository;
 
 /// Which crates of this workspace each may depend on.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("stage", &[]),
     ("lake", &["stage"]),
     ("frame", &["stage"]),
@@ -19,7 +19,15 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("gold", &["stage", "lake", "frame", "sql", "quality"]),
     ("generate", &["stage"]),
     ("workflow", &["stage"]),
-    ("cli", &["stage", "lake", "frame", "sql", "quality", "bronze", "silver", "gold", "generate", "workflow"]),
+    ("notify", &["stage"]),
+    ("web", &["stage", "workflow"]),
+    (
+        "cli",
+        &[
+            "stage", "lake", "frame", "sql", "quality", "bronze", "silver", "gold", "generate", "workflow", "notify",
+            "web",
+        ],
+    ),
     ("medallion-tests", &[]),
 ];
 

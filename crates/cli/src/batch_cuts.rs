@@ -16,7 +16,7 @@ use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
 use serde_json::Value;
-use workflow::{Body, Workshop as _};
+use workflow::Work;
 
 use crate::Workbench;
 use crate::project::{LoadOptions, load};
@@ -201,12 +201,12 @@ impl Shop {
     /// Brings a table up to date, as a stream does.
     async fn advance(&mut self, table: &str) {
         let name = self.name(table);
-        let body = match name.layer() {
-            Layer::Bronze => Body::Bronze(name.clone()),
-            Layer::Silver => Body::Silver(name.clone()),
-            _ => Body::Gold(name.clone()),
+        let work = match name.layer() {
+            Layer::Bronze => Work::Bronze(name.clone()),
+            Layer::Silver => Work::Silver(name.clone()),
+            _ => Work::Gold(name.clone()),
         };
-        let open = || self.workbench.waves(&body).unwrap().remove(0).remove(0);
+        let open = || self.workbench.waves(&work).unwrap().remove(0).remove(0);
         let stage = self.stages.entry(name).or_insert_with(open);
         let context = Context { streaming: true, fixed_now: Some(DateTime::UNIX_EPOCH + NOW), ..Context::new("run") };
         while !stage.advance(&context).await.unwrap_or_else(|error| panic!("{}", error.chain())).idle {}

@@ -18,7 +18,8 @@ use silver::spec::SilverSpec;
 use silver::{Silver, SilverReplay};
 use sql::{Engine, EngineOptions};
 use stage::{Error, Layer, Result, Stage, TableName};
-use workflow::{Body, History, Workshop};
+use workflow::reference::Workspace;
+use workflow::{Built, History, Work, Workflow, Workshop};
 
 use crate::memory;
 use crate::project::{Definition, Project, SqlText, Table};
@@ -84,6 +85,11 @@ impl Workbench {
         History::open(&self.history_path())
     }
 
+    /// Where runs take place, for references in workflows.
+    pub fn workspace(&self) -> Workspace {
+        Workspace { id: self.project.name.clone(), url: String::new() }
+    }
+
     /// Where the run history lies.
     pub fn history_path(&self) -> PathBuf {
         self.project.root.join(HISTORY_FILE)
@@ -100,17 +106,9 @@ impl Workbench {
         Ok(())
     }
 
-    /// The tables that a task brings up to date.
-    pub fn tables_of(&self, body: &Body) -> BTreeSet<TableName> {
-        match body {
-            Body::Bronze(name) | Body::Silver(name) | Body::Gold(name) => BTreeSet::from([name.clone()]),
-            Body::Quality(_) => BTreeSet::new(),
-            Body::Pipeline { pipeline, layer, .. } => {
-                let fits =
-                    |name: &&TableName| name.pipeline() == pipeline && layer.is_none_or(|layer| name.layer() == layer);
-                self.project.tables.keys().filter(fits).cloned().collect()
-            }
-        }
+    /// The tables that a work brings up to date.
+    pub fn tables_of(&self, work: &Work) -> BTreeSet<TableName> {
+        self.project.tables.keys().filter(|name| work.writes(name)).cloned().collect()
     }
 
     /// The stage of a gold table; `None` for every other table.
@@ -118,6 +116,24 @@ impl Workbench {
         let Definition::Gold { spec, sql } = &table.definition else { return None };
         let (lake, engine) = (self.lake.clone(), self.engine.clone());
         Some(Gold::new(table.name.clone(), spec.clone(), sql.text.clone(), lake, engine))
+    }
+
+    /// The stages of a work, in waves.
+    ///
+    /// # Errors
+    /// When a table is not there, or its secrets cannot be had.
+    pub fn waves(&self, work: &Work) -> Result<Vec<Vec<Box<dyn Stage>>>> {
+        match work {
+            Work::Bronze(name) | Work::Silver(name) | Work::Gold(name) => Ok(vec![vec![self.stage(name)?]]),
+            Work::Quality(name) => Ok(vec![vec![self.audit(name)?]]),
+            Work::Pipeline { .. } => {
+                let waves = self.waves_of(&self.tables_of(work));
+                waves.iter().map(|wave| wave.iter().map(|name| self.stage(name)).collect()).collect()
+            }
+            Work::Optimize(_) | Work::Vacuum { .. } | Work::Sql { .. } | Work::Shell { .. } => {
+                Err(Error::config(format!("`{work}` cannot be run yet")))
+            }
+        }
     }
 
     fn stage(&self, name: &TableName) -> Result<Box<dyn Stage>> {
@@ -227,15 +243,12 @@ impl Workbench {
 }
 
 impl Workshop for Workbench {
-    fn waves(&self, body: &Body) -> Result<Vec<Vec<Box<dyn Stage>>>> {
-        match body {
-            Body::Bronze(name) | Body::Silver(name) | Body::Gold(name) => Ok(vec![vec![self.stage(name)?]]),
-            Body::Quality(name) => Ok(vec![vec![self.audit(name)?]]),
-            Body::Pipeline { .. } => {
-                let waves = self.waves_of(&self.tables_of(body));
-                waves.iter().map(|wave| wave.iter().map(|name| self.stage(name)).collect()).collect()
-            }
-        }
+    fn build(&self, work: &Work) -> Result<Built> {
+        self.waves(work).map(Built::Waves)
+    }
+
+    fn workflow(&self, name: &str) -> Result<Workflow> {
+        self.project.workflow(name).cloned()
     }
 }
 

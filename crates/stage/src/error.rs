@@ -44,6 +44,15 @@ impl Kind {
         }
     }
 
+    /// Every kind.
+    pub const ALL: [Kind; 7] =
+        [Kind::Config, Kind::Data, Kind::Quality, Kind::Unavailable, Kind::Conflict, Kind::Stopped, Kind::Bug];
+
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name used in run history and logs.
     pub fn name(self) -> &'static str {
         match self {

@@ -94,3 +94,20 @@ pub enum Event {
         seconds: f64,
     },
 }
+
+impl Event {
+    /// The event of a run that a task of another run waits for, as one of that other run: its task is called
+    /// `<task>/<inner task>`. Nothing is left of those about the inner run as a whole.
+    pub(crate) fn below(mut self, above: &str) -> Option<Event> {
+        match &mut self {
+            Event::RunStarted { .. } | Event::RunEnded { .. } => return None,
+            Event::TaskStarted { task_key }
+            | Event::StageStarted { task_key, .. }
+            | Event::StageAdvanced { task_key, .. }
+            | Event::StageFailed { task_key, .. }
+            | Event::AttemptFailed { task_key, .. }
+            | Event::TaskEnded { task_key, .. } => *task_key = format!("{above}/{task_key}"),
+        }
+        Some(self)
+    }
+}

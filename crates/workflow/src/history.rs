@@ -1,7 +1,8 @@
 //! The run history: every run and attempt, in one SQLite file.
 //!
-//! It is a record for people and tools; nothing is decided by it, and tables stay right if it is deleted. A run whose process
-//! died is found by a lock that the system takes back, and is then shown as `INTERRUPTED`.
+//! Each step is written before and after it is done. What tables hold is decided by their own commits, never by the history,
+//! and stays right if it is deleted; what a resumed or repaired run leaves out is decided here. A run whose process died is
+//! found by a lock that the system takes back, and is then shown as `INTERRUPTED`.
 
 mod alive;
 mod record;
@@ -12,21 +13,25 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+use serde_json::Value;
 use stage::{Error, Progress, Result};
 
-pub use record::{AttemptRecord, ErrorRecord, RowCounts, RunDetails, RunRecord, TaskRecord};
+pub use record::{AttemptRecord, ErrorRecord, RowCounts, RunDetails, RunRecord, SavedOutput, TaskRecord};
 
+use crate::cause::Cause;
+use crate::log::Logs;
 use crate::outcome::RunOutcome;
 use crate::state::ResultState;
 use alive::Alive;
-use record::{count, select_attempts, select_run, select_runs, select_tasks};
+use record::{count, select_attempts, select_open_runs, select_run, select_runs, select_tasks};
 use store::explained;
 
 /// The run history. Cheap to clone; all clones share one connection.
 #[derive(Debug, Clone)]
 pub struct History {
     inner: Arc<Mutex<Inner>>,
+    logs: Logs,
 }
 
 #[derive(Debug)]
@@ -53,6 +58,19 @@ impl AttemptEnd {
     }
 }
 
+/// How a task, or an item of a loop, ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskEnd {
+    /// The state.
+    pub state: ResultState,
+    /// What it published.
+    pub output: SavedOutput,
+    /// The error, if it was not a success.
+    pub error: Option<ErrorRecord>,
+    /// What all of its attempts did together.
+    pub rows: RowCounts,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunEnd {
@@ -62,21 +80,56 @@ pub struct RunEnd {
     pub error: Option<ErrorRecord>,
     /// What all tasks did together.
     pub rows: RowCounts,
-    /// The end of each task, those included that never started.
-    pub tasks: Vec<TaskRecord>,
 }
 
 impl RunEnd {
     /// The end of a run in the terms of the history.
     pub fn new(outcome: &RunOutcome) -> Self {
-        let tasks = outcome.tasks.iter();
         RunEnd {
             state: outcome.state,
             error: outcome.first_error().map(ErrorRecord::from),
             rows: RowCounts::from(&outcome.progress),
-            tasks: tasks.map(|task| TaskRecord { task_key: task.task_key.clone(), state: task.state }).collect(),
         }
     }
+}
+
+/// A run that is about to begin.
+#[derive(Debug, Clone, Default)]
+pub struct NewRun {
+    /// The workflow.
+    pub workflow: String,
+    /// The parameters, defaults included.
+    pub parameters: BTreeMap<String, String>,
+    /// Why it takes place.
+    pub cause: Cause,
+    /// The run whose task runs it.
+    pub parent: Option<i64>,
+}
+
+/// A task of a run that is about to begin.
+#[derive(Debug, Clone, Default)]
+pub struct PlannedTask {
+    /// The task.
+    pub task_key: String,
+    /// The tasks it waits for.
+    pub depends_on: Vec<String>,
+    /// What it does, in words.
+    pub does: String,
+}
+
+/// What is executed in a run: a task, or an item of a loop.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    /// The run.
+    pub run: i64,
+    /// The repair; 0 is the run as it began.
+    pub repair: u32,
+    /// The task, or `<task>[<index>]`.
+    pub task_key: String,
+    /// The place of the task among those of the workflow.
+    pub position: usize,
+    /// The item, when it is one of a loop.
+    pub input: Option<Value>,
 }
 
 impl History {
@@ -90,29 +143,122 @@ impl History {
         let connection = store::open(path)?;
         let mut inner = Inner { connection, alive: Alive::beside(path) };
         inner.mark_interrupted().map_err(explained("look for interrupted runs in the run history"))?;
-        Ok(History { inner: Arc::new(Mutex::new(inner)) })
+        let logs = Logs::in_folder(path.with_file_name(LOGS_FOLDER));
+        Ok(History { inner: Arc::new(Mutex::new(inner)), logs })
     }
 
-    /// Records that a run begins, and gives it a number that was never given before.
+    /// What the tasks of all runs said.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// Records that a run begins with these tasks, and gives it a number that was never given before.
     ///
     /// # Errors
     /// As [`History::open`].
-    pub async fn begin_run(&self, workflow: &str, parameters: &BTreeMap<String, String>) -> Result<i64> {
-        let workflow = workflow.to_owned();
-        let parameters = serde_json::to_string(parameters)
-            .map_err(|error| Error::bug("could not write the parameters of a run as JSON").with_source(error))?;
-        self.blocking(move |inner| inner.begin(&workflow, &parameters)).await
+    pub async fn begin_run(&self, run: NewRun, plan: Vec<PlannedTask>) -> Result<i64> {
+        self.blocking(move |inner| {
+            let number = inner.held("record the start of a run", |transaction| {
+                let number = insert_run(transaction, &run, true)?;
+                insert_plan(transaction, number, &plan)?;
+                Ok(Some(number))
+            })?;
+            number.ok_or_else(|| Error::bug("a run that was recorded has no number"))
+        })
+        .await
+    }
+
+    /// Begins a run that waited for its turn. `false` when it no longer waits.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub async fn begin_queued(&self, run: i64, plan: Vec<PlannedTask>) -> Result<bool> {
+        let begun = self.blocking(move |inner| {
+            inner.held("record the start of a run", |transaction| {
+                let sql = "UPDATE runs SET started_at = ?2, process = ?3
+                    WHERE number = ?1 AND state IS NULL AND started_at IS NULL";
+                let changed = transaction.execute(sql, params![run, now(), std::process::id()])?;
+                insert_plan(transaction, run, &plan)?;
+                Ok((changed > 0).then_some(run))
+            })
+        });
+        Ok(begun.await?.is_some())
+    }
+
+    /// Opens a run that has ended, or was interrupted, once more. Returns how often it was repaired, this time included if
+    /// it is a repair; `None` when the run goes on, or another process was faster.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub async fn reopen(&self, run: i64, is_repair: bool, plan: Vec<PlannedTask>) -> Result<Option<u32>> {
+        let reopened = self.blocking(move |inner| {
+            inner.mark_interrupted().map_err(explained(READ))?;
+            let mut repairs = 0;
+            let held = inner.held("open a run once more", |transaction| {
+                let sql = "UPDATE runs SET state = NULL, ended_at = NULL, error_kind = NULL, error_message = NULL,
+                    started_at = coalesce(started_at, ?3), process = ?4, repairs = repairs + ?2
+                    WHERE number = ?1 AND state IS NOT NULL";
+                let changed = transaction.execute(sql, params![run, is_repair, now(), std::process::id()])?;
+                let sql = "SELECT repairs FROM runs WHERE number = ?1";
+                repairs = transaction.query_row(sql, [run], |row| row.get(0)).optional()?.unwrap_or_default();
+                insert_plan(transaction, run, &plan)?;
+                Ok((changed > 0).then_some(run))
+            })?;
+            Ok(held.map(|_| repairs))
+        });
+        reopened.await
+    }
+
+    /// Records a run that waits for its turn. `None` when a run of this workflow is recorded for that time already.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub async fn queue_run(&self, run: NewRun) -> Result<Option<i64>> {
+        self.change("record a run that waits", move |transaction| unless_recorded(insert_run(transaction, &run, false)))
+            .await
+    }
+
+    /// Records a run that did not take place, with why. `None` as for [`History::queue_run`].
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub async fn refuse_run(&self, run: NewRun, state: ResultState, reason: String) -> Result<Option<i64>> {
+        self.change("record a run that does not take place", move |transaction| {
+            let Some(number) = unless_recorded(insert_run(transaction, &run, false))? else { return Ok(None) };
+            end_unstarted(transaction, number, state, &reason)?;
+            Ok(Some(number))
+        })
+        .await
+    }
+
+    /// Ends a run that waits for its turn. `false` when it no longer waits.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub async fn end_queued(&self, run: i64, state: ResultState, reason: String) -> Result<bool> {
+        self.change("record a run that does not take place", move |transaction| {
+            end_unstarted(transaction, run, state, &reason)
+        })
+        .await
     }
 
     /// Records that an attempt begins.
     ///
     /// # Errors
     /// As [`History::open`].
-    pub async fn begin_attempt(&self, run: i64, task_key: &str, attempt_number: u32) -> Result<()> {
-        let task_key = task_key.to_owned();
+    pub async fn begin_attempt(&self, execution: &Execution, attempt_number: u32) -> Result<()> {
+        let Execution { run, repair, task_key, position, input } = execution.clone();
         self.change("record the start of an attempt", move |transaction| {
-            let sql = "INSERT INTO attempts (run, task_key, attempt_number, started_at) VALUES (?1, ?2, ?3, ?4)";
-            transaction.prepare_cached(sql)?.execute(params![run, task_key, attempt_number, now()]).map(|_| ())
+            let (position, input) = (count(position as u64), input.map(|input| input.to_string()));
+            let sql = "INSERT INTO tasks (run, task_key, position, input, started_at, executions) VALUES (?1, ?2, ?3, ?4, ?5, 1)
+                ON CONFLICT (run, task_key) DO UPDATE SET executions = executions + 1, input = ?4, state = NULL,
+                    ended_at = NULL, error_kind = NULL, error_message = NULL,
+                    started_at = CASE WHEN ?6 = 0 THEN ?5 ELSE started_at END";
+            let mut upsert = transaction.prepare_cached(sql)?;
+            upsert.execute(params![run, task_key, position, input, now(), attempt_number])?;
+            let sql = "INSERT OR REPLACE INTO attempts (run, task_key, repair, attempt_number, started_at)
+                VALUES (?1, ?2, ?3, ?4, ?5)";
+            transaction.prepare_cached(sql)?.execute(params![run, task_key, repair, attempt_number, now()]).map(|_| ())
         })
         .await
     }
@@ -121,23 +267,63 @@ impl History {
     ///
     /// # Errors
     /// As [`History::open`].
-    pub async fn end_attempt(&self, run: i64, task_key: &str, attempt_number: u32, end: AttemptEnd) -> Result<()> {
-        let task_key = task_key.to_owned();
+    pub async fn end_attempt(&self, execution: &Execution, attempt_number: u32, end: AttemptEnd) -> Result<()> {
+        let Execution { run, repair, task_key, .. } = execution.clone();
         self.change("record the end of an attempt", move |transaction| {
-            let sql = "UPDATE attempts SET ended_at = ?4, state = ?5, error_kind = ?6, error_message = ?7,
-                rows_read = ?8, rows_written = ?9, rows_quarantined = ?10, rows_dropped = ?11
-                WHERE run = ?1 AND task_key = ?2 AND attempt_number = ?3";
+            let sql = "UPDATE attempts SET ended_at = ?5, state = ?6, error_kind = ?7, error_message = ?8,
+                rows_read = ?9, rows_written = ?10, rows_quarantined = ?11, rows_dropped = ?12
+                WHERE run = ?1 AND task_key = ?2 AND repair = ?3 AND attempt_number = ?4";
             let (kind, message) = ErrorRecord::columns(end.error.as_ref());
             let [read, written, quarantined, dropped] = end.rows.columns();
-            let state = end.state.name();
+            let which = (run, task_key, repair, attempt_number);
+            transaction
+                .prepare_cached(sql)?
+                .execute(params![
+                    which.0,
+                    which.1,
+                    which.2,
+                    which.3,
+                    now(),
+                    end.state.name(),
+                    kind,
+                    message,
+                    read,
+                    written,
+                    quarantined,
+                    dropped
+                ])
+                .map(|_| ())
+        })
+        .await
+    }
+
+    /// Records how a task, or an item of a loop, ended.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub async fn end_task(&self, execution: &Execution, end: TaskEnd) -> Result<()> {
+        let output = serde_json::to_string(&end.output)
+            .map_err(|error| Error::bug("could not write what a task published as JSON").with_source(error))?;
+        let Execution { run, task_key, position, input, .. } = execution.clone();
+        self.change("record the end of a task", move |transaction| {
+            let sql = "INSERT INTO tasks (run, task_key, position, input, ended_at, state, output, error_kind, error_message,
+                    rows_read, rows_written, rows_quarantined, rows_dropped)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                ON CONFLICT (run, task_key) DO UPDATE SET ended_at = ?5, state = ?6, output = ?7, error_kind = ?8,
+                    error_message = ?9, rows_read = ?10, rows_written = ?11, rows_quarantined = ?12, rows_dropped = ?13";
+            let (kind, message) = ErrorRecord::columns(end.error.as_ref());
+            let [read, written, quarantined, dropped] = end.rows.columns();
+            let (position, input) = (count(position as u64), input.map(|input| input.to_string()));
             transaction
                 .prepare_cached(sql)?
                 .execute(params![
                     run,
                     task_key,
-                    attempt_number,
+                    position,
+                    input,
                     now(),
-                    state,
+                    end.state.name(),
+                    output,
                     kind,
                     message,
                     read,
@@ -161,13 +347,7 @@ impl History {
             let (kind, message) = ErrorRecord::columns(end.error.as_ref());
             let [read, written, quarantined, dropped] = end.rows.columns();
             let state = end.state.name();
-            transaction.execute(sql, params![run, now(), state, kind, message, read, written, quarantined, dropped])?;
-            let mut insert = transaction
-                .prepare_cached("INSERT INTO tasks (run, position, task_key, state) VALUES (?1, ?2, ?3, ?4)")?;
-            for (position, task) in end.tasks.iter().enumerate() {
-                insert.execute(params![run, count(position as u64), task.task_key, task.state.name()])?;
-            }
-            Ok(())
+            transaction.execute(sql, params![run, now(), state, kind, message, read, written, quarantined, dropped])
         })
         .await?;
         self.blocking(move |inner| {
@@ -177,13 +357,27 @@ impl History {
         .await
     }
 
-    /// The newest runs, newest first.
+    /// The newest runs, newest first; of one workflow only, if it is named.
     ///
     /// # Errors
     /// As [`History::open`].
-    pub async fn runs(&self, limit: usize) -> Result<Vec<RunRecord>> {
+    pub async fn runs(&self, workflow: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+        let workflow = workflow.map(str::to_owned);
         self.blocking(move |inner| {
-            inner.mark_interrupted().and_then(|()| select_runs(&inner.connection, limit)).map_err(explained(READ))
+            let marked = inner.mark_interrupted();
+            let read = marked.and_then(|()| select_runs(&inner.connection, workflow.as_deref(), limit));
+            read.map_err(explained(READ))
+        })
+        .await
+    }
+
+    /// The runs that have not ended, those that wait for their turn included, oldest first.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub async fn open_runs(&self) -> Result<Vec<RunRecord>> {
+        self.blocking(move |inner| {
+            inner.mark_interrupted().and_then(|()| select_open_runs(&inner.connection)).map_err(explained(READ))
         })
         .await
     }
@@ -226,15 +420,64 @@ impl History {
 }
 
 const READ: &str = "read the run history";
+/// The folder of the tasks' logs, beside the history.
+const LOGS_FOLDER: &str = "logs";
+
+/// Inserts a run, begun or waiting for its turn.
+fn insert_run(transaction: &Transaction<'_>, run: &NewRun, is_begun: bool) -> rusqlite::Result<i64> {
+    let as_json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+    let parameters = serde_json::to_string(&run.parameters).map_err(as_json)?;
+    let cause = serde_json::to_string(&run.cause).map_err(as_json)?;
+    let due_at = run.cause.due_at.map(|due| due.timestamp_micros());
+    let (now, process) = (now(), std::process::id());
+    let sql = "INSERT INTO runs (workflow, parameters, cause, due_at, parent, process, queued_at, started_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let started_at = is_begun.then_some(now);
+    let mut insert = transaction.prepare_cached(sql)?;
+    insert.execute(params![run.workflow, parameters, cause, due_at, run.parent, process, now, started_at])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+/// `None` for a run that is recorded for its time already.
+fn unless_recorded(number: rusqlite::Result<i64>) -> rusqlite::Result<Option<i64>> {
+    match number {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Ok(None),
+        number => number.map(Some),
+    }
+}
+
+/// Inserts the tasks of a run. Those that are there keep how they ended.
+fn insert_plan(transaction: &Transaction<'_>, run: i64, plan: &[PlannedTask]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO tasks (run, task_key, position, depends_on, does) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT (run, task_key) DO UPDATE SET position = ?3, depends_on = ?4, does = ?5";
+    let mut insert = transaction.prepare_cached(sql)?;
+    for (position, task) in plan.iter().enumerate() {
+        let depends_on = Value::from(task.depends_on.clone()).to_string();
+        insert.execute(params![run, task.task_key, count(position as u64), depends_on, task.does])?;
+    }
+    Ok(())
+}
+
+/// Ends a run that never began. `false` when it did, or has ended.
+fn end_unstarted(transaction: &Transaction<'_>, run: i64, state: ResultState, reason: &str) -> rusqlite::Result<bool> {
+    let sql = "UPDATE runs SET ended_at = ?2, state = ?3, error_kind = ?4, error_message = ?5
+        WHERE number = ?1 AND state IS NULL AND started_at IS NULL";
+    let kind = stage::Kind::Stopped.name();
+    transaction.execute(sql, params![run, now(), state.name(), kind, reason]).map(|changed| changed > 0)
+}
 
 impl Inner {
-    fn begin(&mut self, workflow: &str, parameters: &str) -> Result<i64> {
-        let explain = || explained("record the start of a run");
+    /// Changes a run and holds its lock from before that can be seen. The change says the run's number, or that nothing is
+    /// to be changed after all.
+    fn held(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<i64>>,
+    ) -> Result<Option<i64>> {
+        let explain = || explained(doing);
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior).map_err(explain())?;
-        let sql = "INSERT INTO runs (workflow, parameters, started_at, process) VALUES (?1, ?2, ?3, ?4)";
-        transaction.execute(sql, params![workflow, parameters, now(), std::process::id()]).map_err(explain())?;
-        let number = transaction.last_insert_rowid();
+        let Some(number) = work(&transaction).map_err(explain())? else { return Ok(None) };
         // Whoever sees the run after the commit must find it locked.
         self.alive.hold(number).map_err(|error| {
             let message = format!("could not lock run {number} beside the run history; is its folder writable?");
@@ -244,12 +487,12 @@ impl Inner {
             self.alive.release(number);
             explain()(error)
         })?;
-        Ok(number)
+        Ok(Some(number))
     }
 
     /// Marks the runs that have not ended and whose process is gone, with their attempts.
     fn mark_interrupted(&mut self) -> rusqlite::Result<()> {
-        let sql = "SELECT number FROM runs WHERE state IS NULL";
+        let sql = "SELECT number FROM runs WHERE state IS NULL AND started_at IS NOT NULL";
         let open: Vec<i64> =
             self.connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         for run in open.into_iter().filter(|run| !self.alive.is_alive(*run)) {
@@ -260,6 +503,8 @@ impl Inner {
                 .execute("UPDATE runs SET state = ?2 WHERE number = ?1 AND state IS NULL", params![run, state])?;
             if changed > 0 {
                 let sql = "UPDATE attempts SET state = ?2 WHERE run = ?1 AND state IS NULL";
+                transaction.execute(sql, params![run, state])?;
+                let sql = "UPDATE tasks SET state = ?2 WHERE run = ?1 AND state IS NULL AND started_at IS NOT NULL";
                 transaction.execute(sql, params![run, state])?;
             }
             transaction.commit()?;

@@ -49,17 +49,25 @@
 //! # Without an end
 //! [`stream::Stream`] keeps the same stages open and brings each table forward whenever there is something new.
 
+pub mod action;
 mod attempt;
 mod backoff;
+mod board;
+mod cause;
 mod check;
 pub mod condition;
 mod dag;
 mod definition;
 mod event;
+mod for_each;
 pub mod history;
+pub mod log;
 mod nearest;
+mod nested;
 mod outcome;
 pub mod reference;
+mod request;
+mod run_if;
 mod runner;
 mod selection;
 pub mod spec;
@@ -68,15 +76,22 @@ pub mod stream;
 mod task;
 #[cfg(test)]
 mod tests;
+mod waves;
 
 pub use attempt::{PATIENCE, STOPPING_TIME};
 pub use backoff::LONGEST_DELAY;
-pub use check::check;
+pub use cause::{Cause, CauseKind};
+pub use check::{check, check_jobs};
 pub use dag::Dag;
-pub use definition::{Body, DEFAULT_PARALLEL_TASKS, RetryPolicy, Task, Workflow};
+pub use definition::{
+    Body, DEFAULT_CONCURRENT_RUNS, DEFAULT_PARALLEL_TASKS, HealthRule, Notifications, Occasion, Recipients, Referring,
+    RetryPolicy, TableSelection, Task, Work, Workflow,
+};
 pub use event::Event;
 pub use history::History;
 pub use outcome::{RunOutcome, TaskOutcome};
-pub use runner::{Surroundings, Workshop, run};
+pub use request::{Again, Request};
+pub use run_if::RunIf;
+pub use runner::{Built, Surroundings, Workshop, run, run_again};
 pub use selection::Selection;
 pub use state::ResultState;

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use stage::{Error, Kind, Progress};
 
-use crate::dag::Dag;
+use crate::action::Output;
+use crate::definition::Workflow;
+use crate::event::Event;
+use crate::history::{ErrorRecord, RowCounts, SavedOutput, TaskEnd, TaskRecord};
 use crate::state::ResultState;
 
 /// The exit code of a run whose failures may all pass by themselves.
@@ -19,10 +22,88 @@ pub struct TaskOutcome {
     pub state: ResultState,
     /// The error of its last attempt.
     pub error: Option<Error>,
-    /// What all of its attempts did together.
-    pub progress: Progress,
+    /// What it left for others, with the progress of all of its attempts together.
+    pub output: Output,
+    /// How often it was started, over all repairs of the run.
+    pub executions: u32,
     /// From the start of its first attempt to the end of the last; 0 when it never started.
     pub seconds: f64,
+}
+
+/// The value under which a condition task publishes whether it held.
+const OUTCOME: &str = "outcome";
+
+impl TaskOutcome {
+    /// A task that has not started.
+    pub(crate) fn unstarted(task_key: &str, state: ResultState) -> TaskOutcome {
+        TaskOutcome {
+            task_key: task_key.to_owned(),
+            state,
+            error: None,
+            output: Output::default(),
+            executions: 0,
+            seconds: 0.0,
+        }
+    }
+
+    /// How a task ended in an earlier try. What it did then is not done again, so it counts nothing.
+    pub(crate) fn of_record(record: &TaskRecord, state: ResultState) -> TaskOutcome {
+        let SavedOutput { values, rows } = record.output.clone();
+        let error = record.error.as_ref().map(|error| Error::new(error.kind(), error.message.clone()));
+        TaskOutcome {
+            error,
+            output: Output { values, rows, progress: Progress::default() },
+            executions: record.executions,
+            ..TaskOutcome::unstarted(&record.task_key, state)
+        }
+    }
+
+    /// The same as something that stands from before. What it did is counted where it was done.
+    pub(crate) fn kept(&self) -> TaskOutcome {
+        let Output { values, rows, .. } = self.output.clone();
+        let output = Output { values, rows, progress: Progress::default() };
+        TaskOutcome { output, executions: self.executions, ..TaskOutcome::unstarted(&self.task_key, self.state) }
+    }
+
+    /// It was stopped, after that many attempts.
+    pub(crate) fn set_stopped(&mut self, attempts: u32) {
+        let before = if attempts == 0 { "it started" } else { "its next attempt" };
+        self.state = ResultState::Canceled;
+        self.error = Some(Error::stopped(format!("the run was stopped before {before}")));
+    }
+
+    /// What a condition task leaves.
+    pub(crate) fn of_condition(holds: bool) -> Output {
+        Output { values: crate::runner::values([(OUTCOME, holds.into())]), ..Output::default() }
+    }
+
+    /// Whether the condition held, for a condition task that has ended.
+    pub fn condition(&self) -> Option<bool> {
+        self.output.values.get(OUTCOME).and_then(serde_json::Value::as_bool)
+    }
+
+    /// The event that tells of its end.
+    pub(crate) fn ended(&self) -> Event {
+        Event::TaskEnded {
+            task_key: self.task_key.clone(),
+            state: self.state,
+            progress: self.output.progress.clone(),
+            seconds: self.seconds,
+        }
+    }
+}
+
+impl TaskEnd {
+    /// The end of a task in the terms of the history.
+    pub(crate) fn new(outcome: &TaskOutcome) -> Self {
+        let Output { values, rows, progress } = &outcome.output;
+        TaskEnd {
+            state: outcome.state,
+            output: SavedOutput { values: values.clone(), rows: rows.clone() },
+            error: outcome.error.as_ref().map(ErrorRecord::from),
+            rows: RowCounts::from(progress),
+        }
+    }
 }
 
 /// What became of a run.
@@ -88,21 +169,28 @@ pub(crate) enum RunStop {
     Canceled,
 }
 
-/// How a run ended: the selected tasks after which no other selected one comes decide. A run that was stopped, and for
-/// that left work undone, is stopped rather than failed.
-pub(crate) fn run_state(dag: &Dag, selected: &BTreeSet<usize>, tasks: &[TaskOutcome], stop: RunStop) -> ResultState {
-    use ResultState::{Canceled, Failed, Success, SuccessWithFailures, TimedOut, UpstreamCanceled};
-    let ended = |task: &usize| tasks.get(*task).map(|task| task.state);
-    let any = |state: ResultState| selected.iter().any(|task| ended(task) == Some(state));
-    let is_leaf = |task: &usize| dag.downstream([*task]).intersection(selected).count() == 1;
-    let undone: Vec<&usize> = selected.iter().filter(|task| ended(task) != Some(Success)).collect();
+/// How a run ended: its leaf tasks decide, the selected ones after which no other selected one comes. What was left out is
+/// no failure. A run that was stopped, and for that left work undone, is stopped rather than failed.
+pub(crate) fn run_state(
+    workflow: &Workflow,
+    selected: &BTreeSet<usize>,
+    tasks: &[TaskOutcome],
+    stop: RunStop,
+) -> ResultState {
+    use ResultState::{Canceled, Failed, Interrupted, Success, SuccessWithFailures, TimedOut, UpstreamCanceled};
+    let states = || selected.iter().filter_map(|task| tasks.get(*task)).map(|task| task.state);
+    let any = |state: ResultState| states().any(|one| one == state);
+    let is_bad = |state: ResultState| state.is_failure() || matches!(state, Canceled | UpstreamCanceled);
+    let is_leaf = |task: &usize| workflow.dag().downstream([*task]).intersection(selected).count() == 1;
+    let bad: Vec<usize> =
+        selected.iter().copied().filter(|task| tasks.get(*task).is_some_and(|task| is_bad(task.state))).collect();
     let left_undone = any(Canceled) || any(UpstreamCanceled);
     match stop {
-        _ if undone.is_empty() => Success,
+        _ if bad.is_empty() => Success,
         RunStop::Canceled if left_undone => Canceled,
         RunStop::TimedOut if left_undone || any(TimedOut) => TimedOut,
-        _ if !undone.into_iter().any(is_leaf) => SuccessWithFailures,
-        _ if any(Failed) => Failed,
+        _ if !bad.iter().any(is_leaf) => SuccessWithFailures,
+        _ if any(Failed) || any(Interrupted) => Failed,
         _ if any(TimedOut) => TimedOut,
         _ => Canceled,
     }
@@ -117,9 +205,17 @@ mod tests {
             task_key: format!("{state}"),
             state,
             error: kind.map(|kind| Error::new(kind, "it failed")),
-            progress: Progress::default(),
-            seconds: 0.0,
+            ..TaskOutcome::unstarted("", state)
         }
+    }
+
+    /// A workflow of two tasks, the second after the first.
+    fn workflow() -> Workflow {
+        let spec = crate::spec::parse(
+            r#"{"name": "w", "tasks": [{"task_key": "a", "shell_task": {"command": "a"}},
+            {"task_key": "b", "depends_on": [{"task_key": "a"}], "shell_task": {"command": "b"}}]}"#,
+        );
+        crate::check(&spec.unwrap(), &|_| Ok(())).unwrap()
     }
 
     fn run(state: ResultState, tasks: Vec<TaskOutcome>) -> RunOutcome {
@@ -129,20 +225,21 @@ mod tests {
     #[test]
     fn leaf_tasks_decide_the_result() {
         use ResultState::{Failed, Success, SuccessWithFailures, TimedOut};
-        let dag = Dag::new(vec![vec![], vec![0]]).unwrap();
+        let workflow = workflow();
         let all = BTreeSet::from([0, 1]);
-        let state = |first, last| run_state(&dag, &all, &[task(first, None), task(last, None)], RunStop::Not);
+        let state = |first, last| run_state(&workflow, &all, &[task(first, None), task(last, None)], RunStop::Not);
         assert_eq!(state(Success, Success), Success);
         assert_eq!(state(Failed, Success), SuccessWithFailures);
         assert_eq!(state(Success, Failed), Failed);
         assert_eq!(state(TimedOut, ResultState::UpstreamFailed), TimedOut);
-        let stopped = |first, last| run_state(&dag, &all, &[task(first, None), task(last, None)], RunStop::Canceled);
+        let stopped =
+            |first, last| run_state(&workflow, &all, &[task(first, None), task(last, None)], RunStop::Canceled);
         assert_eq!(stopped(Success, ResultState::Canceled), ResultState::Canceled);
         assert_eq!(stopped(Success, Success), Success);
         assert_eq!(stopped(Success, Failed), Failed);
         let only_first = BTreeSet::from([0]);
         let tasks = [task(Failed, None), task(ResultState::Excluded, None)];
-        assert_eq!(run_state(&dag, &only_first, &tasks, RunStop::Not), Failed);
+        assert_eq!(run_state(&workflow, &only_first, &tasks, RunStop::Not), Failed);
     }
 
     #[test]

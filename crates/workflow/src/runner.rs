@@ -1,38 +1,64 @@
 //! Runs a workflow: starts what is ready, skips what cannot be, and says how it ended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use stage::{Context, Progress, Result, Stage};
+use serde_json::{Map, Value};
+use stage::{Context, Error, Progress, Result, Stage};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::definition::{Body, Workflow};
+use crate::action::Action;
+use crate::board::{Board, Turn};
+use crate::cause::Cause;
+use crate::definition::{Work, Workflow};
 use crate::event::Event;
-use crate::history::{History, RunEnd};
+use crate::history::{Execution, History, NewRun, PlannedTask, RunEnd, TaskEnd};
 use crate::outcome::{RunOutcome, RunStop, TaskOutcome, run_state};
-use crate::selection::Selection;
+use crate::reference::{Job, Scope, TaskResults, Template, Trigger, Workspace};
+use crate::request::{Again, Kept, Request, ended_run};
 use crate::state::ResultState;
-use crate::task::{Shared, note, run_task};
+use crate::task::{note, run_task};
 
-/// Builds the stages that a body stands for.
+/// Builds what tasks work with.
 pub trait Workshop: Send + Sync {
-    /// The stages of a body: the waves one after another, the stages of a wave at the same time. It is called anew for
-    /// each attempt, and must be quick: a stage opens its tables when it first advances.
+    /// What a work stands for. It is called anew for each attempt, and must be quick: a stage opens its tables when it
+    /// first advances.
     ///
     /// # Errors
     /// An error ends the attempt as one of a stage would.
-    fn waves(&self, body: &Body) -> Result<Vec<Vec<Box<dyn Stage>>>>;
+    fn build(&self, work: &Work) -> Result<Built>;
+
+    /// The workflow of that name, for tasks that run another one.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Config`] when there is none.
+    fn workflow(&self, name: &str) -> Result<Workflow> {
+        Err(Error::config(format!("there is no workflow `{name}` here")))
+    }
+}
+
+/// What a workshop builds.
+pub enum Built {
+    /// Stages in waves: the waves one after another, the stages of a wave at the same time.
+    Waves(Vec<Vec<Box<dyn Stage>>>),
+    /// Something that runs once.
+    Action(Box<dyn Action>),
 }
 
 /// What a run works with: who builds the stages, where the run is recorded, and who is told.
+#[derive(Clone, Copy)]
 pub struct Surroundings<'a> {
     /// Builds the stages.
     pub workshop: &'a dyn Workshop,
     /// Where the run is recorded.
     pub history: &'a History,
+    /// Where the run takes place, for references.
+    pub workspace: &'a Workspace,
     /// Told of each event at once. It must not block.
     pub events: &'a (dyn Fn(Event) + Send + Sync),
 }
@@ -48,12 +74,83 @@ pub struct Surroundings<'a> {
 pub async fn run(
     context: &Context,
     workflow: &Workflow,
-    selection: &Selection,
+    request: &Request,
     surroundings: &Surroundings<'_>,
 ) -> Result<RunOutcome> {
-    let selected = selection.resolve(workflow)?;
+    run_nested(context, workflow, request, &[], None, surroundings).await
+}
+
+/// [`run`] for a task of another run: `above` are the workflows that run each other down to this one.
+pub(crate) async fn run_nested(
+    context: &Context,
+    workflow: &Workflow,
+    request: &Request,
+    above: &[String],
+    parent: Option<i64>,
+    surroundings: &Surroundings<'_>,
+) -> Result<RunOutcome> {
+    let selected = request.selection.resolve(workflow)?;
     let parameters = workflow.parameters_with(&context.parameters)?;
-    let number = surroundings.history.begin_run(workflow.name(), &parameters).await?;
+    let history = surroundings.history;
+    let number = match request.queued {
+        Some(number) if history.begin_queued(number, plan(workflow)).await? => number,
+        Some(number) => return Err(Error::conflict(format!("run {number} no longer waits for its turn"))),
+        None => {
+            let cause = Cause { tasks: keys_unless_all(workflow, &selected), ..request.cause.clone() };
+            let run = NewRun { workflow: workflow.name().to_owned(), parameters: parameters.clone(), cause, parent };
+            history.begin_run(run, plan(workflow)).await?
+        }
+    };
+    let begun = Begun { number, repair: 0, kept: Kept::default(), parameters, cause: request.cause.clone() };
+    run_begun(context, workflow, selected, begun, above, surroundings, request).await
+}
+
+/// Goes on with a run that has ended, under its number, with the definition of today.
+///
+/// # Errors
+/// As [`run`]; [`stage::Kind::Config`] also when there is no such run or it has not ended, [`stage::Kind::Conflict`] when
+/// another process goes on with it.
+pub async fn run_again(
+    context: &Context,
+    workflow: &Workflow,
+    number: i64,
+    again: &Again,
+    surroundings: &Surroundings<'_>,
+) -> Result<RunOutcome> {
+    let before = ended_run(surroundings.history, number).await?;
+    let kept = again.kept(workflow, &before)?;
+    // What the run was given stands, for parameters that are still there.
+    let mut given = before.run.parameters.clone();
+    given.retain(|name, _| workflow.parameters().contains_key(name));
+    given.extend(context.parameters.clone());
+    let parameters = workflow.parameters_with(&given)?;
+    let reopened = surroundings.history.reopen(number, again.is_repair(), plan(workflow)).await?;
+    let repair = reopened.ok_or_else(|| Error::conflict(format!("run {number} is being gone on with elsewhere")))?;
+    let selected = again.selected(workflow, &before.run.cause)?;
+    let begun = Begun { number, repair, kept, parameters, cause: before.run.cause.clone() };
+    let request = Request { cause: before.run.cause, ..Request::default() };
+    run_begun(context, workflow, selected, begun, &[], surroundings, &request).await
+}
+
+/// A run that has its number.
+struct Begun {
+    number: i64,
+    repair: u32,
+    kept: Kept,
+    parameters: BTreeMap<String, String>,
+    cause: Cause,
+}
+
+async fn run_begun(
+    context: &Context,
+    workflow: &Workflow,
+    selected: BTreeSet<usize>,
+    begun: Begun,
+    above: &[String],
+    surroundings: &Surroundings<'_>,
+    request: &Request,
+) -> Result<RunOutcome> {
+    let Begun { number, repair, kept, parameters, cause } = begun;
     let started = Instant::now();
     let run_id = run_id(workflow.name(), number);
     (surroundings.events)(Event::RunStarted {
@@ -62,11 +159,38 @@ pub async fn run(
         workflow: workflow.name().to_owned(),
         tasks: selected.len(),
     });
+    let now = context.now();
+    let job = Job {
+        id: workflow.name().to_owned(),
+        name: workflow.name().to_owned(),
+        run_id: number,
+        repair_count: repair,
+        started: now,
+    };
+    let trigger = cause.trigger(now);
+    let (parameters, unfilled) = filled(parameters, &job, &trigger, surroundings.workspace, request);
     let context = inside_run(context, &run_id, parameters);
-    let (tasks, stop) = until_ended(&context, workflow, &selected, number, surroundings).await;
-    let state = run_state(workflow.dag(), &selected, &tasks, stop);
+    let deadline = workflow.timeout().and_then(|timeout| started.checked_add(timeout));
+    let facts = Facts {
+        number,
+        repair,
+        slots: Semaphore::new(workflow.max_parallel_tasks().min(Semaphore::MAX_PERMITS)),
+        job,
+        trigger,
+        backfill: request.backfill,
+        above: above.iter().cloned().chain([workflow.name().to_owned()]).collect(),
+        results: Mutex::default(),
+        items: kept.items,
+        executions: kept.executions,
+        unfilled,
+    };
+    let deadline = deadline.into_iter().chain(context.deadline.map(Instant::from_std)).min();
+    let shared = Shared { facts: &facts, context: &context, deadline, surroundings };
+    let board = Board::new(workflow, &selected, kept.tasks);
+    let (tasks, stop) = until_ended(workflow, board, &shared).await;
+    let state = run_state(workflow, &selected, &tasks, stop);
     let mut progress = Progress::default();
-    tasks.iter().for_each(|task| progress.add(&task.progress));
+    tasks.iter().for_each(|task| progress.add(&task.output.progress));
     let seconds = started.elapsed().as_secs_f64();
     let outcome = RunOutcome { number, run_id, state, tasks, progress, seconds };
     let recorded = surroundings.history.end_run(number, RunEnd::new(&outcome)).await;
@@ -75,10 +199,143 @@ pub async fn run(
     Ok(outcome)
 }
 
+/// The parameters with their own references filled in. One that cannot be keeps its text, and the first reason is told by
+/// the tasks.
+fn filled(
+    parameters: BTreeMap<String, String>,
+    job: &Job,
+    trigger: &Trigger,
+    workspace: &Workspace,
+    request: &Request,
+) -> (BTreeMap<String, String>, Option<String>) {
+    let (none, no_tasks) = (BTreeMap::new(), BTreeMap::new());
+    let scope = Scope {
+        job,
+        parameters: &none,
+        trigger,
+        workspace,
+        task: None,
+        tasks: &no_tasks,
+        input: None,
+        backfill: request.backfill,
+    };
+    let mut unfilled = None;
+    let fill = |(name, text): (String, String)| {
+        let template = Template::parse_parameter(&text).map_err(|problem| Error::config(problem.to_string()));
+        match template.and_then(|template| template.fill(&scope)) {
+            Ok(value) => (name, value),
+            Err(error) => {
+                unfilled.get_or_insert(format!("parameter `{name}`: {}", error.message()));
+                (name, text)
+            }
+        }
+    };
+    let parameters = parameters.into_iter().map(fill).collect();
+    (parameters, unfilled)
+}
+
+/// What a run is, for all of its tasks.
+pub(crate) struct Facts {
+    pub(crate) number: i64,
+    /// The repair; 0 is the run as it began.
+    pub(crate) repair: u32,
+    /// One permit for each attempt that may run at the same time. A task that waits for its next attempt holds none.
+    pub(crate) slots: Semaphore,
+    pub(crate) job: Job,
+    pub(crate) trigger: Trigger,
+    pub(crate) backfill: Option<DateTime<Utc>>,
+    /// The workflows that run each other, this one included.
+    pub(crate) above: Vec<String>,
+    /// What the tasks that have ended left for others.
+    pub(crate) results: Mutex<BTreeMap<String, TaskResults>>,
+    /// Items of loops that succeeded in an earlier try.
+    pub(crate) items: BTreeMap<String, (Value, TaskOutcome)>,
+    /// How often tasks were started in earlier tries.
+    pub(crate) executions: BTreeMap<String, u32>,
+    /// Why a parameter could not be filled in.
+    pub(crate) unfilled: Option<String>,
+}
+
+/// What the tasks of a run share.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) facts: &'a Facts,
+    pub(crate) context: &'a Context,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) surroundings: &'a Surroundings<'a>,
+}
+
+impl Shared<'_> {
+    /// Tells an event.
+    pub(crate) fn tell(&self, event: Event) {
+        (self.surroundings.events)(event);
+    }
+
+    /// What a task, or an item of a loop, is in the history.
+    pub(crate) fn execution(&self, task_key: &str, position: usize, input: Option<&Value>) -> Execution {
+        Execution {
+            run: self.facts.number,
+            repair: self.facts.repair,
+            task_key: task_key.to_owned(),
+            position,
+            input: input.cloned(),
+        }
+    }
+
+    /// What tells this run of a task from others.
+    pub(crate) fn task_run_id(&self, task_key: &str) -> String {
+        format!("{}/{task_key}", self.facts.number)
+    }
+
+    fn publish(&self, outcome: &TaskOutcome) {
+        if !outcome.state.is_executed() {
+            return;
+        }
+        let results = TaskResults {
+            run_id: self.task_run_id(&outcome.task_key),
+            result_state: outcome.state,
+            error_code: outcome.error.as_ref().map(|error| error.kind().name().to_owned()),
+            execution_count: outcome.executions,
+            values: outcome.output.values.clone(),
+            rows: outcome.output.rows.clone(),
+        };
+        self.facts.results.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome.task_key.clone(), results);
+    }
+
+    /// Records the end of a task that never started.
+    async fn skip(&self, workflow: &Workflow, position: usize, state: ResultState) -> TaskOutcome {
+        let outcome = TaskOutcome::unstarted(workflow.tasks()[position].key(), state);
+        let execution = self.execution(&outcome.task_key, position, None);
+        let recorded = self.surroundings.history.end_task(&execution, TaskEnd::new(&outcome)).await;
+        note(recorded, "could not record the end of a task");
+        outcome
+    }
+}
+
 /// The name of a run in commits. What would not be plain in a path or a log becomes `-`.
 pub(crate) fn run_id(workflow: &str, number: i64) -> String {
     let plain = |one: char| if one.is_alphanumeric() || "_.-".contains(one) { one } else { '-' };
     format!("{}-{number}", workflow.chars().map(plain).collect::<String>())
+}
+
+/// The tasks of a run as they are recorded before it begins.
+fn plan(workflow: &Workflow) -> Vec<PlannedTask> {
+    let key = |index: &usize| workflow.tasks()[*index].key().to_owned();
+    let tasks = workflow.tasks().iter().enumerate();
+    let planned = tasks.map(|(index, task)| PlannedTask {
+        task_key: task.key().to_owned(),
+        depends_on: workflow.dag().dependencies(index).iter().map(key).collect(),
+        does: task.body().to_string(),
+    });
+    planned.collect()
+}
+
+/// The keys of the selected tasks; none when all are selected.
+fn keys_unless_all(workflow: &Workflow, selected: &BTreeSet<usize>) -> Vec<String> {
+    if selected.len() == workflow.tasks().len() {
+        return Vec::new();
+    }
+    selected.iter().map(|index| workflow.tasks()[*index].key().to_owned()).collect()
 }
 
 /// The context of a run: stopping the run does not stop what the caller does with its own token.
@@ -92,120 +349,75 @@ fn inside_run(context: &Context, run_id: &str, parameters: BTreeMap<String, Stri
 }
 
 /// Starts tasks as they become ready until all have ended; on the way stops the run when its time is over.
-async fn until_ended(
-    context: &Context,
-    workflow: &Workflow,
-    selected: &BTreeSet<usize>,
-    number: i64,
-    surroundings: &Surroundings<'_>,
-) -> (Vec<TaskOutcome>, RunStop) {
-    let slots = Semaphore::new(workflow.max_parallel_tasks().min(Semaphore::MAX_PERMITS));
-    let deadline = workflow.timeout().and_then(|timeout| Instant::now().checked_add(timeout));
-    let deadline = deadline.into_iter().chain(context.deadline.map(Instant::from_std)).min();
-    let shared = Shared { number, context, deadline, slots: &slots, surroundings };
-    let mut board = Board::new(workflow, selected);
+async fn until_ended(workflow: &Workflow, mut board: Board<'_>, shared: &Shared<'_>) -> (Vec<TaskOutcome>, RunStop) {
     let mut running: FuturesUnordered<BoxFuture<'_, (usize, TaskOutcome)>> = FuturesUnordered::new();
     let time_over = async {
-        match deadline {
+        match shared.deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
             None => std::future::pending().await,
         }
     };
     let mut time_over = std::pin::pin!(time_over);
+    let cancellation = &shared.context.cancellation;
     let mut stop = RunStop::Not;
     loop {
-        for index in board.take_ready(surroundings) {
-            let shared = &shared;
-            running.push(Box::pin(async move { (index, run_task(&workflow.tasks()[index], shared).await) }));
-        }
+        start_ready(workflow, &mut board, &mut running, shared).await;
         tokio::select! {
             biased;
             ended = running.next() => match ended {
-                Some((index, outcome)) => board.end(index, outcome, surroundings),
+                Some((index, outcome)) => {
+                    shared.publish(&outcome);
+                    board.end(index, outcome);
+                }
                 None => break,
             },
-            () = context.cancellation.cancelled(), if stop == RunStop::Not => stop = RunStop::Canceled,
+            () = cancellation.cancelled(), if stop == RunStop::Not => stop = RunStop::Canceled,
             () = &mut time_over, if stop == RunStop::Not => {
                 stop = RunStop::TimedOut;
-                context.cancellation.cancel();
+                cancellation.cancel();
             }
         }
     }
-    if stop == RunStop::Not && context.cancellation.is_cancelled() {
+    if stop == RunStop::Not && cancellation.is_cancelled() {
         stop = RunStop::Canceled;
     }
     (board.into_outcomes(), stop)
 }
 
-/// Which tasks have ended, and which of the others may start.
-struct Board<'a> {
+/// Starts every task whose turn has come. Those that will not run are ended on the way, which may bring the turn of others.
+async fn start_ready<'a>(
     workflow: &'a Workflow,
-    selected: &'a BTreeSet<usize>,
-    outcomes: Vec<Option<TaskOutcome>>,
-    /// How many dependencies of each task have not ended.
-    missing: Vec<usize>,
-    /// What keeps a task from starting. It passes through excluded tasks to those behind them.
-    blocked: Vec<Option<ResultState>>,
-    /// Tasks without missing dependencies that were not looked at yet.
-    open: Vec<usize>,
+    board: &mut Board<'_>,
+    running: &mut FuturesUnordered<BoxFuture<'a, (usize, TaskOutcome)>>,
+    shared: &'a Shared<'_>,
+) {
+    loop {
+        let turns = board.turns();
+        if turns.is_empty() {
+            return;
+        }
+        for turn in turns {
+            match turn {
+                Turn::Run(index) => running.push(Box::pin(async move {
+                    let task = &workflow.tasks()[index];
+                    (index, run_task(task, task.key(), index, None, shared).await)
+                })),
+                Turn::Leave(index) => board.end(index, shared.skip(workflow, index, ResultState::Excluded).await),
+                Turn::Skip(index, state) => {
+                    let outcome = shared.skip(workflow, index, state).await;
+                    shared.tell(outcome.ended());
+                    board.end(index, outcome);
+                }
+                Turn::Keep(index, outcome) => {
+                    shared.publish(&outcome);
+                    board.end(index, *outcome);
+                }
+            }
+        }
+    }
 }
 
-impl<'a> Board<'a> {
-    fn new(workflow: &'a Workflow, selected: &'a BTreeSet<usize>) -> Self {
-        let count = workflow.tasks().len();
-        let missing: Vec<usize> = (0..count).map(|index| workflow.dag().dependencies(index).len()).collect();
-        let open = (0..count).rev().filter(|index| missing[*index] == 0).collect();
-        let outcomes = (0..count).map(|_| None).collect();
-        Board { workflow, selected, outcomes, missing, blocked: vec![None; count], open }
-    }
-
-    /// The tasks that may start now. Tasks that never will are ended on the way.
-    fn take_ready(&mut self, surroundings: &Surroundings<'_>) -> Vec<usize> {
-        let mut ready = Vec::new();
-        while let Some(index) = self.open.pop() {
-            match self.blocked[index] {
-                _ if !self.selected.contains(&index) => self.skip(index, ResultState::Excluded, surroundings),
-                Some(state) => self.skip(index, state, surroundings),
-                None => ready.push(index),
-            }
-        }
-        // Places are given in the order of the workflow.
-        ready.sort_unstable();
-        ready
-    }
-
-    fn skip(&mut self, index: usize, state: ResultState, surroundings: &Surroundings<'_>) {
-        let task_key = self.workflow.tasks()[index].key().to_owned();
-        let outcome = TaskOutcome { task_key, state, error: None, progress: Progress::default(), seconds: 0.0 };
-        self.end(index, outcome, surroundings);
-    }
-
-    fn end(&mut self, index: usize, outcome: TaskOutcome, surroundings: &Surroundings<'_>) {
-        let excluded = outcome.state == ResultState::Excluded;
-        let blocks = if excluded { self.blocked[index] } else { outcome.state.blocks() };
-        if !excluded {
-            (surroundings.events)(Event::TaskEnded {
-                task_key: outcome.task_key.clone(),
-                state: outcome.state,
-                progress: outcome.progress.clone(),
-                seconds: outcome.seconds,
-            });
-        }
-        self.outcomes[index] = Some(outcome);
-        for dependent in self.workflow.dag().dependents(index) {
-            let blocked = &mut self.blocked[*dependent];
-            // A failure explains more than a cancellation.
-            if blocked.is_none() || blocks == Some(ResultState::UpstreamFailed) {
-                *blocked = blocks.or(*blocked);
-            }
-            self.missing[*dependent] -= 1;
-            if self.missing[*dependent] == 0 {
-                self.open.push(*dependent);
-            }
-        }
-    }
-
-    fn into_outcomes(self) -> Vec<TaskOutcome> {
-        self.outcomes.into_iter().flatten().collect()
-    }
+/// The values of a map as they are published.
+pub(crate) fn values<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

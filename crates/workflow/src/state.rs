@@ -25,11 +25,17 @@ pub enum ResultState {
     UpstreamCanceled,
     /// The process that ran it died before it ended.
     Interrupted,
+    /// A task that is switched off.
+    Disabled,
+    /// A run that did not start because too many others were going.
+    MaximumConcurrentRunsReached,
+    /// A run that was due while no scheduler was running, and is not made up for.
+    Missed,
 }
 
 impl ResultState {
     /// Every state.
-    pub const ALL: [ResultState; 9] = [
+    pub const ALL: [ResultState; 12] = [
         ResultState::Success,
         ResultState::SuccessWithFailures,
         ResultState::Failed,
@@ -39,9 +45,12 @@ impl ResultState {
         ResultState::UpstreamFailed,
         ResultState::UpstreamCanceled,
         ResultState::Interrupted,
+        ResultState::Disabled,
+        ResultState::MaximumConcurrentRunsReached,
+        ResultState::Missed,
     ];
 
-    /// The name in Jobs JSON, such as `UPSTREAM_FAILED`. `INTERRUPTED` is ours.
+    /// The name in Jobs JSON, such as `UPSTREAM_FAILED`. `INTERRUPTED` and `MISSED` are ours.
     pub fn name(self) -> &'static str {
         match self {
             ResultState::Success => "SUCCESS",
@@ -53,6 +62,9 @@ impl ResultState {
             ResultState::UpstreamFailed => "UPSTREAM_FAILED",
             ResultState::UpstreamCanceled => "UPSTREAM_CANCELED",
             ResultState::Interrupted => "INTERRUPTED",
+            ResultState::Disabled => "DISABLED",
+            ResultState::MaximumConcurrentRunsReached => "MAXIMUM_CONCURRENT_RUNS_REACHED",
+            ResultState::Missed => "MISSED",
         }
     }
 
@@ -66,15 +78,16 @@ impl ResultState {
         matches!(self, ResultState::Success | ResultState::SuccessWithFailures)
     }
 
-    /// What a task becomes whose dependency ended in this state; `None` when it may start.
-    pub(crate) fn blocks(self) -> Option<ResultState> {
-        match self {
-            ResultState::Success | ResultState::SuccessWithFailures | ResultState::Excluded => None,
-            ResultState::Failed | ResultState::TimedOut | ResultState::UpstreamFailed | ResultState::Interrupted => {
-                Some(ResultState::UpstreamFailed)
-            }
-            ResultState::Canceled | ResultState::UpstreamCanceled => Some(ResultState::UpstreamCanceled),
-        }
+    /// Whether work was done or tried for it; else it was decided without starting.
+    pub fn is_executed(self) -> bool {
+        use ResultState::{Canceled, Failed, Interrupted, Success, SuccessWithFailures, TimedOut};
+        matches!(self, Success | SuccessWithFailures | Failed | TimedOut | Canceled | Interrupted)
+    }
+
+    /// Whether something went wrong with it, or before it.
+    pub fn is_failure(self) -> bool {
+        use ResultState::{Failed, Interrupted, TimedOut, UpstreamFailed};
+        matches!(self, Failed | TimedOut | UpstreamFailed | Interrupted)
     }
 }
 

@@ -2,81 +2,113 @@
 
 use std::time::Duration;
 
-use stage::{Context, Error, Progress};
-use tokio::sync::Semaphore;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use stage::{Error, Progress};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::attempt::{Attempt, Rebuilt, attempt};
+use crate::attempt::{Attempt, Memory, Trial, attempt};
 use crate::backoff;
-use crate::definition::Task;
+use crate::definition::{Body, Task};
 use crate::event::Event;
-use crate::history::AttemptEnd;
+use crate::history::{AttemptEnd, Execution, TaskEnd};
 use crate::outcome::TaskOutcome;
-use crate::runner::Surroundings;
+use crate::reference::CurrentTask;
+use crate::runner::Shared;
 use crate::state::ResultState;
 
-/// What the tasks of a run share.
-pub(crate) struct Shared<'a> {
-    pub(crate) number: i64,
-    pub(crate) context: &'a Context,
-    pub(crate) deadline: Option<Instant>,
-    /// One permit for each attempt that may run at the same time. A task that waits for its next attempt holds none.
-    pub(crate) slots: &'a Semaphore,
-    pub(crate) surroundings: &'a Surroundings<'a>,
+/// Runs a task, or an item of a loop under the key `task_key`, to its end. Tasks run tasks, so the future is boxed.
+pub(crate) fn run_task<'a>(
+    task: &'a Task,
+    task_key: &'a str,
+    position: usize,
+    input: Option<&'a Value>,
+    shared: &'a Shared<'a>,
+) -> BoxFuture<'a, TaskOutcome> {
+    Box::pin(async move {
+        let execution = shared.execution(task_key, position, input);
+        let ended = attempts(task, &execution, input, shared).await;
+        let recorded = shared.surroundings.history.end_task(&execution, TaskEnd::new(&ended)).await;
+        note(recorded, "could not record the end of a task");
+        shared.tell(ended.ended());
+        ended
+    })
 }
 
-/// Runs a task to its end.
-pub(crate) async fn run_task(task: &Task, shared: &Shared<'_>) -> TaskOutcome {
-    let mut progress = Progress::default();
+async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, shared: &Shared<'_>) -> TaskOutcome {
+    let task_key = execution.task_key.as_str();
+    let mut outcome = TaskOutcome::unstarted(task_key, ResultState::Canceled);
+    outcome.executions = shared.facts.executions.get(task_key).copied().unwrap_or_default();
     let mut first_start = None;
-    let mut attempts = 0;
-    let rebuilt = Rebuilt::default();
-    let (state, error) = loop {
-        let cancelled = shared.context.cancellation.cancelled();
-        let slot = tokio::select! {
-            biased;
-            () = cancelled => None,
-            slot = shared.slots.acquire() => slot.ok(),
+    let mut progress = Progress::default();
+    let mut number = 0;
+    let memory = Memory::default();
+    let log = shared.surroundings.history.logs().task(shared.facts.number, task_key);
+    loop {
+        let Some(slot) = slot(task, shared).await else {
+            outcome.set_stopped(number);
+            break;
         };
-        let Some(slot) = slot else { break not_started(attempts) };
         let started = Instant::now();
         if first_start.is_none() {
-            first_start = Some(started);
-            tell(shared, Event::TaskStarted { task_key: task.key().to_owned() });
+            first_start = Some((started, shared.context.now()));
+            shared.tell(Event::TaskStarted { task_key: task_key.to_owned() });
         }
-        let ended = recorded_attempt(task, attempts, &rebuilt, shared).await;
+        outcome.executions += 1;
+        let current = CurrentTask {
+            name: task_key.to_owned(),
+            run_id: shared.task_run_id(task_key),
+            execution_count: outcome.executions,
+            retry_count: number,
+            started: first_start.map_or_else(|| shared.context.now(), |(_, at)| at),
+        };
+        let trial = Trial { task, execution, current: &current, input, memory: &memory, log: &log, shared };
+        let ended = recorded_attempt(&trial, number).await;
         drop(slot);
-        progress.add(&ended.progress);
-        let Attempt { state, error, .. } = ended;
-        let Some(error) = error else { break (state, None) };
-        let wait = next_attempt_in(task, attempts, state, &error, started.elapsed(), shared);
-        tell_failure(shared, task, attempts, state, &error, wait);
-        attempts += 1;
-        let Some(wait) = wait else { break (state, Some(error)) };
+        progress.add(&ended.output.progress);
+        outcome.state = ended.state;
+        outcome.output = ended.output;
+        outcome.error = ended.error;
+        let Some(error) = &outcome.error else { break };
+        let wait = next_attempt_in(task, number, outcome.state, error, started.elapsed(), shared);
+        tell_failure(&trial, number, outcome.state, error, wait);
+        number += 1;
+        let Some(wait) = wait else { break };
         tokio::select! {
             biased;
-            () = shared.context.cancellation.cancelled() => break not_started(attempts),
+            () = shared.context.cancellation.cancelled() => {
+                outcome.set_stopped(number);
+                break;
+            }
             () = tokio::time::sleep(wait) => {}
         }
-    };
-    let seconds = first_start.map_or(0.0, |start| start.elapsed().as_secs_f64());
-    TaskOutcome { task_key: task.key().to_owned(), state, error, progress, seconds }
+    }
+    outcome.output.progress = progress;
+    outcome.seconds = first_start.map_or(0.0, |(start, _)| start.elapsed().as_secs_f64());
+    outcome
 }
 
-fn not_started(attempts: u32) -> (ResultState, Option<Error>) {
-    let before = if attempts == 0 { "it started" } else { "its next attempt" };
-    (ResultState::Canceled, Some(Error::stopped(format!("the run was stopped before {before}"))))
+/// A place to run in; `None` when the run is stopped before there is one. What only waits for other work takes none.
+async fn slot<'a>(task: &Task, shared: &'a Shared<'_>) -> Option<Option<tokio::sync::SemaphorePermit<'a>>> {
+    if matches!(task.body(), Body::ForEach { .. } | Body::RunJob { .. }) {
+        return (!shared.context.cancellation.is_cancelled()).then_some(None);
+    }
+    tokio::select! {
+        biased;
+        () = shared.context.cancellation.cancelled() => None,
+        slot = shared.facts.slots.acquire() => slot.ok().map(Some),
+    }
 }
 
-async fn recorded_attempt(task: &Task, number: u32, rebuilt: &Rebuilt, shared: &Shared<'_>) -> Attempt {
-    let history = shared.surroundings.history;
-    let begun = history.begin_attempt(shared.number, task.key(), number).await;
+async fn recorded_attempt(trial: &Trial<'_>, number: u32) -> Attempt {
+    let history = trial.shared.surroundings.history;
+    let begun = history.begin_attempt(trial.execution, number).await;
     note(begun, "could not record the start of an attempt");
-    let span = tracing::info_span!("attempt", task = task.key(), attempt = number);
-    let ended = attempt(shared.context, task, shared.deadline, rebuilt, shared.surroundings).instrument(span).await;
-    let end = AttemptEnd::new(ended.state, ended.error.as_ref(), &ended.progress);
-    let recorded = history.end_attempt(shared.number, task.key(), number, end).await;
+    let span = tracing::info_span!("attempt", task = trial.execution.task_key, attempt = number);
+    let ended = attempt(trial).instrument(span).await;
+    let end = AttemptEnd::new(ended.state, ended.error.as_ref(), &ended.output.progress);
+    let recorded = history.end_attempt(trial.execution, number, end).await;
     note(recorded, "could not record the end of an attempt");
     ended
 }
@@ -101,20 +133,23 @@ fn next_attempt_in(
 }
 
 fn tell_failure(
-    shared: &Shared<'_>,
-    task: &Task,
+    trial: &Trial<'_>,
     attempt_number: u32,
     state: ResultState,
     error: &Error,
     will_retry_in: Option<Duration>,
 ) {
     let (kind, message) = (error.kind(), error.chain());
-    let task_key = task.key().to_owned();
-    tell(shared, Event::AttemptFailed { task_key, attempt_number, state, kind, message, will_retry_in });
-}
-
-fn tell(shared: &Shared<'_>, event: Event) {
-    (shared.surroundings.events)(event);
+    let next = match will_retry_in {
+        Some(wait) => format!("; trying again in {:.1} s", wait.as_secs_f64()),
+        None if !kind.is_transient() && trial.task.retry().allows_another_after(attempt_number) => {
+            format!("; not tried again, since {kind} errors do not pass by themselves")
+        }
+        None => String::new(),
+    };
+    trial.log.line(&format!("attempt {attempt_number} ended as {state}: {message}{next}"));
+    let task_key = trial.execution.task_key.clone();
+    trial.shared.tell(Event::AttemptFailed { task_key, attempt_number, state, kind, message, will_retry_in });
 }
 
 /// A history that cannot be written does not stop the work that it is the history of.

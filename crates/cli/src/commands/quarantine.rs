@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::stage::{Error, Layer, Result, Stage, TableName};
+use ::stage::{Error, Layer, Result, TableName};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,7 +11,7 @@ use futures::TryStreamExt as _;
 use quality::replay::{Selection, View, rule_of};
 use serde_json::{Value, json};
 use sql::RowStream;
-use workflow::{Body, Workflow, Workshop};
+use workflow::{Built, Work, Workflow, Workshop};
 
 use super::run::{Asked, execute};
 use crate::args::{OutputFormat, QuarantineCommand, ReplayArguments, ShowQuarantineArguments};
@@ -148,8 +148,8 @@ async fn replay(workbench: &Workbench, arguments: &ReplayArguments, output: Outp
     }
     let selection = Selection { rule: arguments.rule.clone(), run: arguments.run.clone() };
     let workshop = Replaying { workbench, name: &name, selection };
-    let body = if name.layer() == Layer::Bronze { Body::Bronze(name.clone()) } else { Body::Silver(name.clone()) };
-    let workflow = Workflow::single(body).named(format!("replay {name}"));
+    let work = if name.layer() == Layer::Bronze { Work::Bronze(name.clone()) } else { Work::Silver(name.clone()) };
+    let workflow = Workflow::single(work).named(format!("replay {name}"));
     execute(workbench, &workshop, &workflow, Asked::default(), output).await
 }
 
@@ -161,8 +161,8 @@ struct Replaying<'a> {
 }
 
 impl Workshop for Replaying<'_> {
-    fn waves(&self, _: &Body) -> Result<Vec<Vec<Box<dyn Stage>>>> {
-        Ok(vec![vec![self.workbench.replay(self.name, self.selection.clone())?]])
+    fn build(&self, _: &Work) -> Result<Built> {
+        Ok(Built::Waves(vec![vec![self.workbench.replay(self.name, self.selection.clone())?]]))
     }
 }
 

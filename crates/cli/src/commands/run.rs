@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use ::stage::{Context, Error, Interval, Result, TableName};
 use serde_json::json;
-use workflow::{Event, RunOutcome, Selection, Surroundings, Task, Workflow, Workshop};
+use workflow::{Event, Request, RunOutcome, Selection, Surroundings, Task, Workflow, Workshop};
 
 use super::interval;
 use crate::args::{OutputFormat, RunArguments};
@@ -29,8 +30,8 @@ pub(super) async fn run(workbench: Workbench, arguments: &RunArguments, output: 
     let parameters = arguments.parameters.iter().cloned().collect();
     if interval.is_some() {
         let is_chosen = |task: &&Task| arguments.only.is_empty() || arguments.only.iter().any(|key| key == task.key());
-        let tasks = workflow.tasks().iter().filter(is_chosen);
-        interval::check(&workbench.project, &tasks.flat_map(|task| workbench.tables_of(task.body())).collect())?;
+        let works = workflow.tasks().iter().filter(is_chosen).filter_map(|task| task.body().work());
+        interval::check(&workbench.project, &works.flat_map(|work| workbench.tables_of(work)).collect())?;
     }
     let asked = Asked { selection, full_refresh: arguments.full_refresh, interval, parameters };
     execute(&workbench, &workbench, &workflow, asked, output).await
@@ -73,11 +74,18 @@ pub(super) async fn execute(
         ..Context::new(workflow.name())
     };
     let display = Display::new();
-    let show = |event: Event| display.show(&event);
-    let surroundings = Surroundings { workshop, history: &history, events: &show };
-    let outcome = workflow::run(&context, workflow, &selection, &surroundings).await?;
-    let touched: BTreeSet<TableName> =
-        workflow.tasks().iter().flat_map(|task| workbench.tables_of(task.body())).collect();
+    let touched: Mutex<BTreeSet<TableName>> = Mutex::default();
+    let show = |event: Event| {
+        if let Event::StageAdvanced { table, .. } = &event {
+            touched.lock().unwrap_or_else(PoisonError::into_inner).insert(table.clone());
+        }
+        display.show(&event);
+    };
+    let workspace = workbench.workspace();
+    let surroundings = Surroundings { workshop, history: &history, workspace: &workspace, events: &show };
+    let request = Request { selection, ..Request::default() };
+    let outcome = workflow::run(&context, workflow, &request, &surroundings).await?;
+    let touched = touched.into_inner().unwrap_or_else(PoisonError::into_inner);
     // The tables themselves are done; what is missing in the system tables the next run rolls forward.
     let rolled = tokio::select! {
         biased;
@@ -106,7 +114,7 @@ fn summary(outcome: &RunOutcome, output: OutputFormat) -> String {
     if super::is_for_programs(output) {
         let tasks = outcome.tasks.iter().map(|task| {
             json!({
-                "task_key": task.task_key, "state": task.state, "seconds": task.seconds, "progress": task.progress,
+                "task_key": task.task_key, "state": task.state, "seconds": task.seconds, "progress": task.output.progress,
                 "error": task.error.as_ref().map(::stage::Error::chain),
             })
         });
@@ -124,9 +132,9 @@ fn summary(outcome: &RunOutcome, output: OutputFormat) -> String {
             vec![
                 task.task_key.clone(),
                 task.state.name().to_owned(),
-                thousands(task.progress.rows_written),
-                thousands(task.progress.rows_quarantined),
-                thousands(task.progress.rows_dropped),
+                thousands(task.output.progress.rows_written),
+                thousands(task.output.progress.rows_quarantined),
+                thousands(task.output.progress.rows_dropped),
                 format!("{:.2} s", task.seconds),
             ]
         })

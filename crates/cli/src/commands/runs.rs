@@ -12,7 +12,7 @@ use crate::workbench::Workbench;
 pub(super) async fn run(workbench: Workbench, arguments: &RunsArguments, output: OutputFormat) -> Result<u8> {
     let history = workbench.history()?;
     let text = match arguments.command {
-        None => list(&history.runs(arguments.limit).await?, output),
+        None => list(&history.runs(None, arguments.limit).await?, output),
         Some(RunsCommand::Show { number }) => {
             let details = history.run(number).await?;
             let details = details.ok_or_else(|| {
@@ -34,8 +34,8 @@ fn list(runs: &[RunRecord], output: OutputFormat) -> String {
             run.number.to_string(),
             run.workflow.clone(),
             state(run.state.map(workflow::ResultState::name)),
-            time(run.started_at),
-            seconds(run.started_at, run.ended_at),
+            time(run.started_at.unwrap_or(run.queued_at)),
+            run.started_at.map(|started| seconds(started, run.ended_at)).unwrap_or_default(),
             thousands(run.rows.written),
         ]
     });
@@ -67,11 +67,16 @@ fn show(details: &RunDetails, output: OutputFormat) -> String {
         .tasks
         .iter()
         .filter(|task| !begun.contains(&task.task_key.as_str()))
-        .map(|task| format!("{} {}\n", task.task_key, task.state.name()))
+        .map(|task| format!("{} {}\n", task.task_key, state(task.state.map(workflow::ResultState::name))))
         .collect();
     let run = &details.run;
     let ended = state(run.state.map(workflow::ResultState::name));
-    let head = format!("run {} of {}, started {}, {ended}\n\n", run.number, run.workflow, time(run.started_at));
+    let head = format!(
+        "run {} of {}, started {}, {ended}\n\n",
+        run.number,
+        run.workflow,
+        time(run.started_at.unwrap_or(run.queued_at))
+    );
     head + &attempts + &never.concat()
 }
 

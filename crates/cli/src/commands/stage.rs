@@ -1,7 +1,7 @@
 //! `medallion bronze|silver|gold|quality <table>`: one stage and an exit code, for cron, Airflow and the like.
 
 use ::stage::{Error, Layer, Result};
-use workflow::{Body, Workflow};
+use workflow::{Work, Workflow};
 
 use super::run::{Asked, execute as execute_run};
 use crate::args::{OutputFormat, StageArguments};
@@ -22,9 +22,9 @@ pub(super) async fn run(
         )));
     }
     let body = match layer {
-        Layer::Bronze => Body::Bronze(name),
-        Layer::Silver => Body::Silver(name),
-        _ => Body::Gold(name),
+        Layer::Bronze => Work::Bronze(name),
+        Layer::Silver => Work::Silver(name),
+        _ => Work::Gold(name),
     };
     execute(&workbench, body, arguments.full_refresh, output).await
 }
@@ -32,10 +32,10 @@ pub(super) async fn run(
 /// Audits one table as it stands.
 pub(super) async fn audit(workbench: Workbench, table: &str, output: OutputFormat) -> Result<u8> {
     let name = workbench.project.table(table)?.name.clone();
-    execute(&workbench, Body::Quality(name), false, output).await
+    execute(&workbench, Work::Quality(name), false, output).await
 }
 
-async fn execute(workbench: &Workbench, body: Body, full_refresh: bool, output: OutputFormat) -> Result<u8> {
-    let workflow = Workflow::single(body);
+async fn execute(workbench: &Workbench, work: Work, full_refresh: bool, output: OutputFormat) -> Result<u8> {
+    let workflow = Workflow::single(work);
     execute_run(workbench, workbench, &workflow, Asked { full_refresh, ..Asked::default() }, output).await
 }

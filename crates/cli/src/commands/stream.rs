@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use workflow::stream::{Events, Stream, StreamEvent, StreamOptions, StreamOutcome};
-use workflow::{Body, Selection, Workflow};
+use workflow::{Selection, TableSelection, Work, Workflow};
 
 use super::run::workflow_name;
 use crate::args::{LogFormat, OutputFormat, StreamArguments};
@@ -91,8 +91,9 @@ fn workflow_or_pipeline(project: &Project, name: &str) -> Result<Workflow> {
     }
     let pipelines: BTreeSet<&str> = project.tables.keys().map(TableName::pipeline).collect();
     if pipelines.contains(name) {
-        let body = Body::Pipeline { pipeline: name.to_owned(), layer: None, full_refresh: false };
-        return Ok(Workflow::single(body));
+        let selection = TableSelection::default();
+        let work = Work::Pipeline { pipeline: name.to_owned(), layer: None, selection, full_refresh: false };
+        return Ok(Workflow::single(work));
     }
     let hint = hint(name, project.workflows.keys().map(String::as_str).chain(pipelines));
     Err(Error::config(format!("there is no workflow or pipeline `{name}` in this project{hint}")))

@@ -7,7 +7,7 @@ use frame::spec::SchemaSpec;
 use lake::ledger::SYSTEM_TABLES;
 use silver::spec::SilverSpec;
 use stage::{Layer, Problem, TableName};
-use workflow::Body;
+use workflow::Work;
 
 use super::files::Files;
 use super::finding::line_and_column;
@@ -40,10 +40,16 @@ pub(crate) fn check_tables(project: &Project, files: &Files, findings: &mut Vec<
 }
 
 /// Whether what a task names exists, and if not, why in words for the user.
-pub(crate) fn check_workflow_body(body: &Body, files: &Files) -> Result<(), String> {
-    match body {
-        Body::Bronze(table) | Body::Silver(table) | Body::Gold(table) | Body::Quality(table) => known(table, files),
-        Body::Pipeline { pipeline, layer, .. } => {
+pub(crate) fn check_work(work: &Work, files: &Files) -> Result<(), String> {
+    match work {
+        Work::Bronze(table)
+        | Work::Silver(table)
+        | Work::Gold(table)
+        | Work::Quality(table)
+        | Work::Optimize(table) => known(table, files),
+        Work::Vacuum { table, .. } => known(table, files),
+        Work::Sql { .. } | Work::Shell { .. } => Ok(()),
+        Work::Pipeline { pipeline, layer, .. } => {
             if !files.pipelines.contains(pipeline) {
                 let hint = hint(pipeline, files.pipelines.iter().map(String::as_str));
                 return Err(format!("there is no pipeline `{pipeline}`{hint}"));

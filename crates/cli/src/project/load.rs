@@ -11,7 +11,7 @@ use stage::{Layer, Problem, TableName};
 use workflow::Workflow;
 use workflow::spec::WorkflowSpec;
 
-use super::check::{check_tables, check_workflow_body};
+use super::check::{check_tables, check_work};
 use super::document::{Document, Value};
 use super::files::{Files, TableFiles};
 use super::nearest::hint;
@@ -252,7 +252,7 @@ fn read_workflows(
             let message = format!("the workflow `{}` stands in {other} too; each needs its own name", spec.name);
             findings.push(document.locate(&Problem::new("name", message)));
         }
-        match workflow::check(&spec, &|body| check_workflow_body(body, files)) {
+        match workflow::check(&spec, &|work| check_work(work, files)) {
             Ok(workflow) => {
                 workflows.insert(spec.name, workflow);
             }

@@ -16,7 +16,7 @@ use lake::{Commit, Operation, Record};
 use quality::replay::View;
 use serde_json::{Map, Value, json};
 use sql::Engine;
-use workflow::{Body, Workshop as _};
+use workflow::Work;
 
 use super::case::{Case, Check, Crash, Given, Of, Rows, Step};
 use super::compare::{Difference, differences};
@@ -261,12 +261,12 @@ fn named(about: &str, step: &Step) -> String {
 }
 
 async fn advance(workbench: &Workbench, name: &TableName, context: &Context) -> Result<()> {
-    let body = match name.layer() {
-        Layer::Bronze => Body::Bronze(name.clone()),
-        Layer::Silver => Body::Silver(name.clone()),
-        _ => Body::Gold(name.clone()),
+    let work = match name.layer() {
+        Layer::Bronze => Work::Bronze(name.clone()),
+        Layer::Silver => Work::Silver(name.clone()),
+        _ => Work::Gold(name.clone()),
     };
-    for mut stage in workbench.waves(&body)?.into_iter().flatten() {
+    for mut stage in workbench.waves(&work)?.into_iter().flatten() {
         let mut advances = 0;
         while !stage.advance(context).await?.idle {
             advances += 1;

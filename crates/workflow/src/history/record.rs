@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row};
-use serde::Serialize;
-use stage::{Error, Progress};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use stage::{Error, Kind, Progress};
 
 use super::time;
+use crate::cause::Cause;
 use crate::state::ResultState;
 
 /// A run, as the history remembers it.
@@ -20,10 +22,18 @@ pub struct RunRecord {
     pub workflow: String,
     /// The parameters of the run, defaults included.
     pub parameters: BTreeMap<String, String>,
-    /// The id of the process that ran it.
+    /// Why it took place.
+    pub cause: Cause,
+    /// The run whose task ran it.
+    pub parent: Option<i64>,
+    /// The id of the process that ran it last.
     pub process: u32,
-    /// When it began.
-    pub started_at: DateTime<Utc>,
+    /// How often it was repaired.
+    pub repairs: u32,
+    /// When it was asked for.
+    pub queued_at: DateTime<Utc>,
+    /// When it began; `None` while it waits for its turn, and when it never did.
+    pub started_at: Option<DateTime<Utc>>,
     /// When it ended; also unknown for an interrupted run.
     pub ended_at: Option<DateTime<Utc>>,
     /// How it ended; `None` while it goes on.
@@ -39,19 +49,49 @@ pub struct RunRecord {
 pub struct RunDetails {
     /// The run.
     pub run: RunRecord,
-    /// How each task ended, in the order of the workflow. Empty until the run has ended, and for an interrupted one.
+    /// Every task in the order of the workflow, with the items of loops that have begun behind theirs.
     pub tasks: Vec<TaskRecord>,
     /// Every attempt, in the order they began.
     pub attempts: Vec<AttemptRecord>,
 }
 
-/// How a task ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A task of a run, or an item of a loop, as the history remembers it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TaskRecord {
-    /// The task.
+    /// The task; an item is `<task>[<index>]`.
     pub task_key: String,
-    /// How it ended.
-    pub state: ResultState,
+    /// The tasks it waited for.
+    pub depends_on: Vec<String>,
+    /// What it does, in words.
+    pub does: String,
+    /// The item it was run for, when it is one of a loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+    /// When its first attempt began; that of the last repair.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How it ended; `None` until then.
+    pub state: Option<ResultState>,
+    /// What it published.
+    pub output: SavedOutput,
+    /// How often it was started, over all repairs.
+    pub executions: u32,
+    /// The error, if it was not a success.
+    pub error: Option<ErrorRecord>,
+    /// What it did.
+    pub rows: RowCounts,
+}
+
+/// What a task published, as the history remembers it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedOutput {
+    /// Values by their names.
+    #[serde(default)]
+    pub values: Map<String, Value>,
+    /// The rows of a query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<Map<String, Value>>>,
 }
 
 /// An attempt, as the history remembers it.
@@ -59,7 +99,9 @@ pub struct TaskRecord {
 pub struct AttemptRecord {
     /// The task.
     pub task_key: String,
-    /// The number of the attempt, counted from 0.
+    /// The repair it belongs to; 0 is the run as it began.
+    pub repair: u32,
+    /// The number of the attempt in it, counted from 0.
     pub attempt_number: u32,
     /// When it began.
     pub started_at: DateTime<Utc>,
@@ -89,6 +131,11 @@ impl From<&Error> for ErrorRecord {
 }
 
 impl ErrorRecord {
+    /// The kind; one that this program does not know is a defect.
+    pub fn kind(&self) -> Kind {
+        Kind::from_name(&self.kind).unwrap_or(Kind::Bug)
+    }
+
     pub(super) fn columns(error: Option<&ErrorRecord>) -> (Option<&str>, Option<&str>) {
         (error.map(|error| error.kind.as_str()), error.map(|error| error.message.as_str()))
     }
@@ -132,37 +179,61 @@ pub(super) fn count(number: u64) -> i64 {
 const COUNTS: &str =
     "ended_at, state, error_kind, error_message, rows_read, rows_written, rows_quarantined, rows_dropped";
 
-pub(super) fn select_runs(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<RunRecord>> {
-    let sql = format!(
-        "SELECT {COUNTS}, number, workflow, parameters, process, started_at FROM runs
-        ORDER BY number DESC LIMIT ?1"
-    );
-    connection.prepare_cached(&sql)?.query_map([count(limit as u64)], run_record)?.collect()
+const OF_RUN: &str = "number, workflow, parameters, cause, parent, process, repairs, queued_at, started_at";
+
+pub(super) fn select_runs(
+    connection: &Connection,
+    workflow: Option<&str>,
+    limit: usize,
+) -> rusqlite::Result<Vec<RunRecord>> {
+    let of_workflow = if workflow.is_some() { "WHERE workflow = ?2" } else { "WHERE ?2 IS NULL" };
+    let sql = format!("SELECT {COUNTS}, {OF_RUN} FROM runs {of_workflow} ORDER BY number DESC LIMIT ?1");
+    connection.prepare_cached(&sql)?.query_map(params![count(limit as u64), workflow], run_record)?.collect()
+}
+
+/// The runs that have not ended, those that wait for their turn included, oldest first.
+pub(super) fn select_open_runs(connection: &Connection) -> rusqlite::Result<Vec<RunRecord>> {
+    let sql = format!("SELECT {COUNTS}, {OF_RUN} FROM runs WHERE state IS NULL ORDER BY number");
+    connection.prepare_cached(&sql)?.query_map([], run_record)?.collect()
 }
 
 pub(super) fn select_run(connection: &Connection, number: i64) -> rusqlite::Result<Option<RunRecord>> {
-    let sql = format!("SELECT {COUNTS}, number, workflow, parameters, process, started_at FROM runs WHERE number = ?1");
+    let sql = format!("SELECT {COUNTS}, {OF_RUN} FROM runs WHERE number = ?1");
     connection.query_row(&sql, [number], run_record).optional()
 }
 
 pub(super) fn select_tasks(connection: &Connection, run: i64) -> rusqlite::Result<Vec<TaskRecord>> {
-    let sql = "SELECT task_key, state FROM tasks WHERE run = ?1 ORDER BY position";
+    let sql = format!(
+        "SELECT {COUNTS}, task_key, depends_on, does, input, started_at, output, executions FROM tasks WHERE run = ?1
+        ORDER BY position, length(task_key), task_key"
+    );
     let record = |row: &Row<'_>| {
-        let state = state(row, "state")?;
-        let state = state.ok_or_else(|| unreadable(1, "a task without a state".into()))?;
-        Ok(TaskRecord { task_key: row.get("task_key")?, state })
+        Ok(TaskRecord {
+            task_key: row.get("task_key")?,
+            depends_on: json(row, "depends_on")?.unwrap_or_default(),
+            does: row.get("does")?,
+            input: json(row, "input")?,
+            started_at: row.get::<_, Option<i64>>("started_at")?.map(time),
+            ended_at: row.get::<_, Option<i64>>("ended_at")?.map(time),
+            state: state(row, "state")?,
+            output: json(row, "output")?.unwrap_or_default(),
+            executions: row.get("executions")?,
+            error: error(row)?,
+            rows: rows(row)?,
+        })
     };
-    connection.prepare_cached(sql)?.query_map([run], record)?.collect()
+    connection.prepare_cached(&sql)?.query_map([run], record)?.collect()
 }
 
 pub(super) fn select_attempts(connection: &Connection, run: i64) -> rusqlite::Result<Vec<AttemptRecord>> {
     let sql = format!(
-        "SELECT {COUNTS}, task_key, attempt_number, started_at FROM attempts WHERE run = ?1
-        ORDER BY started_at, task_key, attempt_number"
+        "SELECT {COUNTS}, task_key, repair, attempt_number, started_at FROM attempts WHERE run = ?1
+        ORDER BY started_at, task_key, repair, attempt_number"
     );
     let record = |row: &Row<'_>| {
         Ok(AttemptRecord {
             task_key: row.get("task_key")?,
+            repair: row.get("repair")?,
             attempt_number: row.get("attempt_number")?,
             started_at: time(row.get("started_at")?),
             ended_at: row.get::<_, Option<i64>>("ended_at")?.map(time),
@@ -175,18 +246,26 @@ pub(super) fn select_attempts(connection: &Connection, run: i64) -> rusqlite::Re
 }
 
 fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
-    let parameters: String = row.get("parameters")?;
     Ok(RunRecord {
         number: row.get("number")?,
         workflow: row.get("workflow")?,
-        parameters: serde_json::from_str(&parameters).map_err(|error| unreadable(0, Box::new(error)))?,
+        parameters: json(row, "parameters")?.unwrap_or_default(),
+        cause: json(row, "cause")?.unwrap_or_default(),
+        parent: row.get("parent")?,
         process: row.get("process")?,
-        started_at: time(row.get("started_at")?),
+        repairs: row.get("repairs")?,
+        queued_at: time(row.get("queued_at")?),
+        started_at: row.get::<_, Option<i64>>("started_at")?.map(time),
         ended_at: row.get::<_, Option<i64>>("ended_at")?.map(time),
         state: state(row, "state")?,
         error: error(row)?,
         rows: rows(row)?,
     })
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+    let text = row.get::<_, Option<String>>(column)?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| unreadable(0, Box::new(error)))
 }
 
 fn state(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<ResultState>> {

@@ -8,16 +8,23 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use stage::{Error, Kind, Result};
 
 /// The layout of the tables below. A history of a later layout is refused rather than damaged.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
-/// Times are microseconds since 1970 in UTC. A state is NULL until its run, task or attempt has ended.
+/// Times are microseconds since 1970 in UTC. A state is NULL until its run, task or attempt has ended. A run that waits for
+/// its turn has no `started_at`. The tasks of a run are written when it begins, and the items of a loop (`load[3]`, with what
+/// they are run for in `input`) as they begin.
 const TABLES: &str = "
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     workflow TEXT NOT NULL,
     parameters TEXT NOT NULL,
+    cause TEXT NOT NULL DEFAULT '{\"type\":\"manual\"}',
+    due_at INTEGER,
+    parent INTEGER REFERENCES runs (number),
     process INTEGER NOT NULL,
-    started_at INTEGER NOT NULL,
+    repairs INTEGER NOT NULL DEFAULT 0,
+    queued_at INTEGER NOT NULL,
+    started_at INTEGER,
     ended_at INTEGER,
     state TEXT,
     error_kind TEXT,
@@ -28,16 +35,32 @@ CREATE TABLE runs (
     rows_dropped INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX runs_not_ended ON runs (number) WHERE state IS NULL;
+CREATE INDEX runs_by_workflow ON runs (workflow, number);
+CREATE UNIQUE INDEX runs_due_once ON runs (workflow, due_at) WHERE due_at IS NOT NULL AND parent IS NULL;
 CREATE TABLE tasks (
     run INTEGER NOT NULL REFERENCES runs (number),
-    position INTEGER NOT NULL,
     task_key TEXT NOT NULL,
-    state TEXT NOT NULL,
-    PRIMARY KEY (run, position)
+    position INTEGER NOT NULL,
+    depends_on TEXT NOT NULL DEFAULT '[]',
+    does TEXT NOT NULL DEFAULT '',
+    input TEXT,
+    started_at INTEGER,
+    ended_at INTEGER,
+    state TEXT,
+    output TEXT,
+    executions INTEGER NOT NULL DEFAULT 0,
+    error_kind TEXT,
+    error_message TEXT,
+    rows_read INTEGER NOT NULL DEFAULT 0,
+    rows_written INTEGER NOT NULL DEFAULT 0,
+    rows_quarantined INTEGER NOT NULL DEFAULT 0,
+    rows_dropped INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (run, task_key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE attempts (
     run INTEGER NOT NULL REFERENCES runs (number),
     task_key TEXT NOT NULL,
+    repair INTEGER NOT NULL DEFAULT 0,
     attempt_number INTEGER NOT NULL,
     started_at INTEGER NOT NULL,
     ended_at INTEGER,
@@ -48,9 +71,33 @@ CREATE TABLE attempts (
     rows_written INTEGER NOT NULL DEFAULT 0,
     rows_quarantined INTEGER NOT NULL DEFAULT 0,
     rows_dropped INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (run, task_key, attempt_number)
+    PRIMARY KEY (run, task_key, repair, attempt_number)
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// From layout 1, which had no tasks before a run ended, no causes and no repairs, to layout 2.
+const FROM_LAYOUT_1: [&str; 2] = [
+    "
+DROP INDEX runs_not_ended;
+ALTER TABLE runs RENAME TO runs_1;
+ALTER TABLE tasks RENAME TO tasks_1;
+ALTER TABLE attempts RENAME TO attempts_1;
+",
+    "
+INSERT INTO runs (number, workflow, parameters, process, queued_at, started_at, ended_at, state, error_kind,
+    error_message, rows_read, rows_written, rows_quarantined, rows_dropped)
+SELECT number, workflow, parameters, process, started_at, started_at, ended_at, state, error_kind, error_message,
+    rows_read, rows_written, rows_quarantined, rows_dropped FROM runs_1;
+INSERT INTO tasks (run, task_key, position, state) SELECT run, task_key, position, state FROM tasks_1;
+INSERT INTO attempts (run, task_key, attempt_number, started_at, ended_at, state, error_kind, error_message, rows_read,
+    rows_written, rows_quarantined, rows_dropped)
+SELECT run, task_key, attempt_number, started_at, ended_at, state, error_kind, error_message, rows_read, rows_written,
+    rows_quarantined, rows_dropped FROM attempts_1;
+DROP TABLE attempts_1;
+DROP TABLE tasks_1;
+DROP TABLE runs_1;
+",
+];
 
 /// How long to wait for other processes that write.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,7 +128,7 @@ fn prepared(path: &Path, folder: &Path) -> rusqlite::Result<(Connection, i64)> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
     let mut layout = layout_of(&connection)?;
-    if layout == 0 {
+    if layout < LAYOUT {
         let _one_at_a_time = locked(folder);
         layout = lay_out(&mut connection)?;
     }
@@ -98,16 +145,23 @@ fn locked(folder: &Path) -> Option<File> {
     Some(file)
 }
 
-/// Makes the tables, unless somebody else did in the meantime.
+/// Makes the tables, or makes them of the ones of an earlier layout, unless somebody else did in the meantime.
 fn lay_out(connection: &mut Connection) -> rusqlite::Result<i64> {
-    let layout = layout_of(connection)?;
-    if layout > 0 {
-        return Ok(layout);
+    if layout_of(connection)? == 0 {
+        // Where the file system cannot share memory the journal stays as it is, which is slower and just as right.
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     }
-    // Where the file system cannot share memory the journal stays as it is, which is slower and just as right.
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(TABLES)?;
+    match layout_of(&transaction)? {
+        0 => transaction.execute_batch(TABLES)?,
+        1 => {
+            let [before, after] = FROM_LAYOUT_1;
+            transaction.execute_batch(before)?;
+            transaction.execute_batch(TABLES)?;
+            transaction.execute_batch(after)?;
+        }
+        layout => return Ok(layout),
+    }
     transaction.pragma_update(None, "user_version", LAYOUT)?;
     transaction.commit()?;
     Ok(LAYOUT)

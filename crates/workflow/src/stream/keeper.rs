@@ -16,8 +16,8 @@ use super::status::{StreamStatus, TableState};
 use super::wakes::Wakes;
 use super::{Events, StreamOptions};
 use crate::backoff;
-use crate::definition::Body;
-use crate::history::{AttemptEnd, History};
+use crate::definition::Work;
+use crate::history::{AttemptEnd, Execution, History};
 use crate::runner::Workshop;
 use crate::state::ResultState;
 use crate::task::note;
@@ -44,7 +44,7 @@ pub(super) struct Shared {
 pub(super) struct Keeper {
     table: TableName,
     reads: Vec<TableName>,
-    body: Body,
+    work: Work,
     /// What the stage is told. Its cancellation is set when there is no more time to finish an open batch.
     context: Context,
     /// Not there after it panicked, until it is built anew.
@@ -74,7 +74,7 @@ impl Keeper {
         Keeper {
             table: planned.stage.table().clone(),
             reads,
-            body: planned.body,
+            work: planned.work,
             context: Context { meter: Meter::default(), ..context.clone() },
             stage: Some(planned.stage),
             wake,
@@ -87,12 +87,15 @@ impl Keeper {
 
     /// Goes on until the stream is stopped or the table fails for good.
     pub(super) async fn run(mut self, shared: &Shared) -> TableOutcome {
-        let key = self.table.to_string();
-        let begun = shared.history.begin_attempt(shared.number, &key, 0).await;
+        // The tables of the stream were recorded with their places when it began.
+        let position = 0;
+        let task_key = self.table.to_string();
+        let execution = Execution { run: shared.number, repair: 0, task_key, position, input: None };
+        let begun = shared.history.begin_attempt(&execution, 0).await;
         note(begun, "could not record the start of a table");
         let (state, error) = self.until_stopped(shared).await;
         let end = AttemptEnd::new(state, error.as_ref(), &self.progress);
-        note(shared.history.end_attempt(shared.number, &key, 0, end).await, "could not record the end of a table");
+        note(shared.history.end_attempt(&execution, 0, end).await, "could not record the end of a table");
         TableOutcome { table: self.table, state, error, progress: self.progress }
     }
 
@@ -180,7 +183,7 @@ impl Keeper {
     fn take_stage(&mut self, shared: &Shared) -> Result<Box<dyn Stage>, Failure> {
         match self.stage.take() {
             Some(stage) => Ok(stage),
-            None => rebuild(&*shared.workshop, &self.body, &self.table).map_err(|error| Failure {
+            None => rebuild(&*shared.workshop, &self.work, &self.table).map_err(|error| Failure {
                 may_pass: error.kind().is_transient(),
                 error,
                 of_source: false,

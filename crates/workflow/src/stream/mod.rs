@@ -44,7 +44,7 @@ pub use status::{LastCommit, StreamStatus, TableState, TableStatus};
 
 use crate::attempt::{PATIENCE, words};
 use crate::definition::Workflow;
-use crate::history::History;
+use crate::history::{Execution, History, NewRun, PlannedTask};
 use crate::runner::{Workshop, run_id};
 use crate::selection::Selection;
 use crate::state::ResultState;
@@ -120,7 +120,8 @@ impl Stream {
     pub async fn run(self, context: &Context, history: &History, events: Events) -> Result<StreamOutcome> {
         let Stream { workflow, workshop, options, planned, tables, status } = self;
         let parameters = workflow.parameters_with(&context.parameters)?;
-        let number = history.begin_run(workflow.name(), &parameters).await?;
+        let run = NewRun { workflow: workflow.name().to_owned(), parameters: parameters.clone(), ..NewRun::default() };
+        let number = history.begin_run(run, tables.iter().map(planned_table).collect()).await?;
         let started = Instant::now();
         let run_id = run_id(workflow.name(), number);
         let name = workflow.name().to_owned();
@@ -153,8 +154,22 @@ impl Stream {
         let mut ended = until_ended([&context.cancellation, &inner.cancellation], keepers, &tables, &shared).await;
         let outcomes = tables.into_iter().map(|(table, _)| ended.remove(&table).unwrap_or_else(|| given_up(table)));
         let outcome = StreamOutcome::new(number, run_id, outcomes.collect(), started.elapsed().as_secs_f64());
+        for (position, table) in outcome.tables.iter().enumerate() {
+            let task_key = table.table.to_string();
+            let execution = Execution { run: number, repair: 0, task_key, position, input: None };
+            note(history.end_task(&execution, table.end()).await, "could not record the end of a table");
+        }
         note(history.end_run(number, outcome.end()).await, "could not record the end of the stream");
         Ok(outcome)
+    }
+}
+
+/// A table as a task of the run that a stream is recorded as.
+fn planned_table((table, reads): &(TableName, Vec<TableName>)) -> PlannedTask {
+    PlannedTask {
+        task_key: table.to_string(),
+        depends_on: reads.iter().map(ToString::to_string).collect(),
+        does: "streams".to_owned(),
     }
 }
 

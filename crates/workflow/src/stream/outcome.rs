@@ -3,7 +3,7 @@
 use stage::{Error, Kind, Progress, TableName};
 
 use crate::attempt::rank;
-use crate::history::{ErrorRecord, RowCounts, RunEnd, TaskRecord};
+use crate::history::{ErrorRecord, RowCounts, RunEnd, SavedOutput, TaskEnd};
 use crate::state::ResultState;
 
 /// What became of one table of a stream.
@@ -37,6 +37,17 @@ pub struct StreamOutcome {
     pub seconds: f64,
 }
 
+impl TableOutcome {
+    pub(super) fn end(&self) -> TaskEnd {
+        TaskEnd {
+            state: self.state,
+            output: SavedOutput::default(),
+            error: self.error.as_ref().map(ErrorRecord::from),
+            rows: RowCounts::from(&self.progress),
+        }
+    }
+}
+
 impl StreamOutcome {
     pub(super) fn new(number: i64, run_id: String, tables: Vec<TableOutcome>, seconds: f64) -> StreamOutcome {
         let count = |state: ResultState| tables.iter().filter(|table| table.state == state).count();
@@ -65,12 +76,10 @@ impl StreamOutcome {
     }
 
     pub(super) fn end(&self) -> RunEnd {
-        let record = |table: &TableOutcome| TaskRecord { task_key: table.table.to_string(), state: table.state };
         RunEnd {
             state: self.state,
             error: self.worst_error().map(ErrorRecord::from),
             rows: RowCounts::from(&self.progress),
-            tasks: self.tables.iter().map(record).collect(),
         }
     }
 }

@@ -6,18 +6,18 @@ use std::panic::AssertUnwindSafe;
 use stage::{Error, Result, Stage, TableName};
 
 use crate::attempt::words;
-use crate::definition::{Body, Workflow};
-use crate::runner::Workshop;
+use crate::definition::{Work, Workflow};
+use crate::runner::{Built, Workshop};
 use crate::selection::Selection;
 
-/// A stage and the body it came from, from which it can be built anew.
+/// A stage and the work it came from, from which it can be built anew.
 pub(super) struct Planned {
     pub(super) stage: Box<dyn Stage>,
-    pub(super) body: Body,
+    pub(super) work: Work,
 }
 
-/// The stages of the selected tasks in the order in which rows flow. Audits are left out: they look at a table as a whole,
-/// which is the work of a run.
+/// The stages of the selected tasks in the order in which rows flow. What brings no table forward is left out, such as
+/// audits, conditions and programs: it is the work of a run.
 ///
 /// # Errors
 /// [`stage::Kind::Config`] when nothing is left, or when a task asks for a full refresh: a stream that is started again
@@ -28,19 +28,16 @@ pub(super) fn plan(workflow: &Workflow, selection: &Selection, workshop: &dyn Wo
     let mut planned = Vec::new();
     for level in workflow.dag().levels() {
         for task in level.into_iter().filter(|task| selected.contains(task)).map(|task| &workflow.tasks()[task]) {
-            let body = task.body();
-            if body.full_refresh() {
+            let Some(work) = task.body().work().filter(|work| work.is_streamed()) else { continue };
+            if work.rebuilds_any() {
                 return Err(Error::config(format!(
                     "task `{}` asks for a full refresh, which a stream does not do; leave out `full_refresh`, and use \
                      `medallion run` to rebuild tables",
                     task.key()
                 )));
             }
-            if matches!(body, Body::Quality(_)) {
-                continue;
-            }
-            let stages = build(workshop, body)?.into_iter().filter(|stage| seen.insert(stage.table().clone()));
-            planned.extend(stages.map(|stage| Planned { stage, body: body.clone() }));
+            let stages = build(workshop, work)?.into_iter().filter(|stage| seen.insert(stage.table().clone()));
+            planned.extend(stages.map(|stage| Planned { stage, work: work.clone() }));
         }
     }
     if planned.is_empty() {
@@ -53,16 +50,19 @@ pub(super) fn plan(workflow: &Workflow, selection: &Selection, workshop: &dyn Wo
 ///
 /// # Errors
 /// As the workshop; [`stage::Kind::Bug`] when the body no longer has that table.
-pub(super) fn rebuild(workshop: &dyn Workshop, body: &Body, table: &TableName) -> Result<Box<dyn Stage>> {
-    let found = build(workshop, body)?.into_iter().find(|stage| stage.table() == table);
-    found.ok_or_else(|| Error::bug(format!("the stage of {table} is no longer a part of `{body}`")))
+pub(super) fn rebuild(workshop: &dyn Workshop, work: &Work, table: &TableName) -> Result<Box<dyn Stage>> {
+    let found = build(workshop, work)?.into_iter().find(|stage| stage.table() == table);
+    found.ok_or_else(|| Error::bug(format!("the stage of {table} is no longer a part of `{work}`")))
 }
 
-fn build(workshop: &dyn Workshop, body: &Body) -> Result<Vec<Box<dyn Stage>>> {
-    let waves = std::panic::catch_unwind(AssertUnwindSafe(|| workshop.waves(body)));
-    let waves = waves.unwrap_or_else(|panic| {
+fn build(workshop: &dyn Workshop, work: &Work) -> Result<Vec<Box<dyn Stage>>> {
+    let built = std::panic::catch_unwind(AssertUnwindSafe(|| workshop.build(work)));
+    let built = built.unwrap_or_else(|panic| {
         let words = words(&*panic);
-        Err(Error::bug(format!("building the stages of `{body}` panicked: {words}")))
+        Err(Error::bug(format!("building the stages of `{work}` panicked: {words}")))
     })?;
-    Ok(waves.into_iter().flatten().collect())
+    match built {
+        Built::Waves(waves) => Ok(waves.into_iter().flatten().collect()),
+        Built::Action(_) => Ok(Vec::new()),
+    }
 }

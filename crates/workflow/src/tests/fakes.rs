@@ -9,8 +9,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use stage::{Context, Error, Kind, Progress, Result, Stage, TableName};
 
+use crate::reference::Workspace;
 use crate::spec::{DependencySpec, TableTaskSpec, TaskSpec, WorkflowSpec};
-use crate::{Body, Event, History, ResultState, RunOutcome, Selection, Surroundings, Workflow, Workshop, check, run};
+use crate::{
+    Built, Event, History, Request, ResultState, RunOutcome, Selection, Surroundings, Work, Workflow, Workshop, check,
+    run,
+};
 
 /// What a stage does when it advances; it is told how often it was called before.
 pub(super) type Script = Arc<dyn Fn(usize, Context) -> BoxFuture<'static, Result<Progress>> + Send + Sync>;
@@ -78,7 +82,7 @@ impl Rig {
     pub(super) fn new(tasks: &[&str]) -> Rig {
         let tasks = tasks.iter().map(|text| {
             let (key, dependencies) = text.split_once(':').unwrap_or((text, ""));
-            let dependency = |key: &str| DependencySpec { task_key: key.to_owned() };
+            let dependency = |key: &str| DependencySpec { task_key: key.to_owned(), outcome: None };
             TaskSpec {
                 task_key: key.to_owned(),
                 depends_on: dependencies.split_whitespace().map(dependency).collect(),
@@ -122,8 +126,11 @@ impl Rig {
     pub(super) async fn run(&self) -> RunOutcome {
         let workflow = self.workflow();
         let events = |event| self.events.lock().unwrap().push(event);
-        let surroundings = Surroundings { workshop: self, history: &self.history, events: &events };
-        run(&self.context, &workflow, &self.selection, &surroundings).await.unwrap()
+        let workspace = Workspace::default();
+        let surroundings =
+            Surroundings { workshop: self, history: &self.history, workspace: &workspace, events: &events };
+        let request = Request { selection: self.selection.clone(), ..Request::default() };
+        run(&self.context, &workflow, &request, &surroundings).await.unwrap()
     }
 
     /// How often the stage of that name was advanced.
@@ -137,8 +144,8 @@ impl Rig {
 }
 
 impl Workshop for Rig {
-    fn waves(&self, body: &Body) -> Result<Vec<Vec<Box<dyn Stage>>>> {
-        let body = body.to_string();
+    fn build(&self, work: &Work) -> Result<Built> {
+        let body = work.to_string();
         let key = body.rsplit('.').next().unwrap_or_default().to_owned();
         let nothing = || vec![vec![(key.clone(), script(|_, _| async { Ok(Progress::idle()) }))]];
         let waves = self.waves.get(&body).cloned().unwrap_or_else(nothing);
@@ -147,7 +154,7 @@ impl Workshop for Rig {
             let calls = Arc::clone(self.calls.lock().unwrap().entry(name).or_default());
             Box::new(FakeStage { table, script, calls })
         };
-        Ok(waves.into_iter().map(|wave| wave.into_iter().map(stage).collect()).collect())
+        Ok(Built::Waves(waves.into_iter().map(|wave| wave.into_iter().map(stage).collect()).collect()))
     }
 }
 

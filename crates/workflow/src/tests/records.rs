@@ -9,9 +9,22 @@ use stage::{Kind, Progress};
 
 use super::fakes::{Rig, fails, script, takes};
 use crate::ResultState::{Failed, Interrupted, Success, UpstreamFailed};
-use crate::history::{RowCounts, RunEnd};
+use crate::history::{Execution, NewRun, RowCounts, RunEnd};
+use crate::reference::Workspace;
 use crate::spec::ParameterSpec;
-use crate::{Body, History, Surroundings, Workflow, run};
+use crate::{History, Request, Surroundings, Work, Workflow, run};
+
+fn new_run(workflow: &str) -> NewRun {
+    NewRun { workflow: workflow.to_owned(), ..NewRun::default() }
+}
+
+fn execution(run: i64, task_key: &str) -> Execution {
+    Execution { run, repair: 0, task_key: task_key.to_owned(), position: 0, input: None }
+}
+
+fn surroundings<'a>(rig: &'a Rig, history: &'a History, workspace: &'a Workspace) -> Surroundings<'a> {
+    Surroundings { workshop: rig, history, workspace, events: &|_| () }
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_run_is_kept_with_its_tasks_attempts_and_rows() {
@@ -52,7 +65,7 @@ async fn a_run_is_kept_with_its_tasks_attempts_and_rows() {
     let error = details.run.error.unwrap();
     assert_eq!((error.kind.as_str(), error.message.as_str()), ("unavailable", "could not read the bucket: no route"));
     let tasks: Vec<_> = details.tasks.iter().map(|task| (task.task_key.as_str(), task.state)).collect();
-    assert_eq!(tasks, [("a", Failed), ("b", UpstreamFailed)]);
+    assert_eq!(tasks, [("a", Some(Failed)), ("b", Some(UpstreamFailed))]);
     let attempts: Vec<_> = details.attempts.iter().map(|attempt| (attempt.attempt_number, attempt.rows.read)).collect();
     assert_eq!(attempts, [(0, 7), (1, 0)]);
     assert!(details.attempts.iter().all(|attempt| attempt.ended_at >= Some(attempt.started_at)));
@@ -66,10 +79,10 @@ async fn runs_are_listed_newest_first_and_numbers_go_on_after_reopening() {
         rig.run().await;
     }
     let again = History::open(&rig.folder.path().join("history.db")).unwrap();
-    assert_eq!(again.begin_run("other", &BTreeMap::new()).await.unwrap(), 4);
+    assert_eq!(again.begin_run(new_run("other"), Vec::new()).await.unwrap(), 4);
     let numbers = |runs: Vec<crate::history::RunRecord>| runs.iter().map(|run| run.number).collect::<Vec<_>>();
-    assert_eq!(numbers(again.runs(2).await.unwrap()), [4, 3]);
-    assert_eq!(numbers(rig.history.runs(100).await.unwrap()), [4, 3, 2, 1]);
+    assert_eq!(numbers(again.runs(None, 2).await.unwrap()), [4, 3]);
+    assert_eq!(numbers(rig.history.runs(None, 100).await.unwrap()), [4, 3, 2, 1]);
 }
 
 #[tokio::test]
@@ -77,8 +90,8 @@ async fn a_run_is_going_on_while_its_process_lives_and_interrupted_after() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/er/history.db");
     let dying = History::open(&path).unwrap();
-    let run = dying.begin_run("shop", &BTreeMap::new()).await.unwrap();
-    dying.begin_attempt(run, "a", 0).await.unwrap();
+    let run = dying.begin_run(new_run("shop"), Vec::new()).await.unwrap();
+    dying.begin_attempt(&execution(run, "a"), 0).await.unwrap();
 
     let other = History::open(&path).unwrap();
     let details = other.run(run).await.unwrap().unwrap();
@@ -86,7 +99,7 @@ async fn a_run_is_going_on_while_its_process_lives_and_interrupted_after() {
 
     // The end of a process takes its connection and its lock, without a word to the history.
     drop(dying);
-    assert_eq!(other.runs(1).await.unwrap()[0].state, Some(Interrupted));
+    assert_eq!(other.runs(None, 1).await.unwrap()[0].state, Some(Interrupted));
     let details = other.run(run).await.unwrap().unwrap();
     assert_eq!((details.attempts[0].state, details.attempts[0].ended_at), (Some(Interrupted), None));
     let left: Vec<_> =
@@ -100,7 +113,7 @@ async fn a_run_is_going_on_while_its_process_lives_and_interrupted_after() {
 async fn a_process_that_begins_a_run_and_waits() {
     let Some(path) = std::env::var_os(CHILDS_HISTORY) else { return };
     let history = History::open(path.as_ref()).unwrap();
-    history.begin_run("shop", &BTreeMap::new()).await.unwrap();
+    history.begin_run(new_run("shop"), Vec::new()).await.unwrap();
     println!("{BEGUN}");
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
@@ -122,11 +135,11 @@ async fn a_run_whose_process_was_killed_is_interrupted() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line.contains(BEGUN)));
     let history = History::open(&path).unwrap();
-    let run = history.runs(1).await.unwrap().remove(0);
+    let run = history.runs(None, 1).await.unwrap().remove(0);
     assert_eq!((run.state, run.process), (None, child.id()));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(history.runs(1).await.unwrap()[0].state, Some(Interrupted));
+    assert_eq!(history.runs(None, 1).await.unwrap()[0].state, Some(Interrupted));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,16 +150,16 @@ async fn several_processes_can_write_at_the_same_time() {
         let history = History::open(&path).unwrap();
         async move {
             for _ in 0..25 {
-                let run = history.begin_run("shop", &BTreeMap::new()).await.unwrap();
-                history.begin_attempt(run, "a", 0).await.unwrap();
+                let run = history.begin_run(new_run("shop"), Vec::new()).await.unwrap();
+                history.begin_attempt(&execution(run, "a"), 0).await.unwrap();
                 assert_eq!(history.run(run).await.unwrap().unwrap().run.state, None);
-                let end = RunEnd { state: Success, error: None, rows: RowCounts::default(), tasks: Vec::new() };
+                let end = RunEnd { state: Success, error: None, rows: RowCounts::default() };
                 history.end_run(run, end).await.unwrap();
             }
         }
     });
     futures::future::join_all(writers.map(tokio::spawn)).await.into_iter().for_each(|writer| writer.unwrap());
-    let runs = History::open(&path).unwrap().runs(1000).await.unwrap();
+    let runs = History::open(&path).unwrap().runs(None, 1000).await.unwrap();
     assert_eq!(runs.len(), 100);
     assert!(runs.iter().all(|run| run.state == Some(Success)));
 }
@@ -188,11 +201,12 @@ fn a_history_of_a_newer_layout_is_refused() {
 async fn a_single_table_is_a_run_of_its_own() {
     let mut rig = Rig::new(&["orders"]);
     rig.does("orders", takes(Duration::from_secs(1)));
-    let workflow = Workflow::single(Body::Bronze("test.bronze.orders".parse().unwrap()));
-    let surroundings = Surroundings { workshop: &rig, history: &rig.history, events: &|_| () };
-    let outcome = run(&rig.context, &workflow, &rig.selection, &surroundings).await.unwrap();
+    let workflow = Workflow::single(Work::Bronze("test.bronze.orders".parse().unwrap()));
+    let workspace = Workspace::default();
+    let surroundings = surroundings(&rig, &rig.history, &workspace);
+    let outcome = run(&rig.context, &workflow, &Request::default(), &surroundings).await.unwrap();
     assert_eq!((outcome.state, outcome.run_id.as_str()), (Success, "test.bronze.orders-1"));
-    assert_eq!(rig.history.runs(1).await.unwrap()[0].workflow, "test.bronze.orders");
+    assert_eq!(rig.history.runs(None, 1).await.unwrap()[0].workflow, "test.bronze.orders");
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,10 +214,11 @@ async fn an_unknown_parameter_is_refused_before_anything_is_recorded() {
     let mut rig = Rig::new(&["a"]);
     rig.does("a", fails(Kind::Bug, 1));
     rig.context.parameters = BTreeMap::from([("dya".to_owned(), String::new())]);
-    let surroundings = Surroundings { workshop: &rig, history: &rig.history, events: &|_| () };
-    let error = run(&rig.context, &rig.workflow(), &rig.selection, &surroundings).await.unwrap_err();
+    let workspace = Workspace::default();
+    let surroundings = surroundings(&rig, &rig.history, &workspace);
+    let error = run(&rig.context, &rig.workflow(), &Request::default(), &surroundings).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Config);
-    assert!(rig.history.runs(9).await.unwrap().is_empty());
+    assert!(rig.history.runs(None, 9).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,8 +246,9 @@ async fn an_idle_run_costs_milliseconds() {
     let started = std::time::Instant::now();
     let history = History::open(&path).unwrap();
     let opened = started.elapsed();
-    let surroundings = Surroundings { workshop: &rig, history: &history, events: &|_| () };
-    run(&rig.context, &workflow, &rig.selection, &surroundings).await.unwrap();
+    let workspace = Workspace::default();
+    let surroundings = surroundings(&rig, &history, &workspace);
+    run(&rig.context, &workflow, &Request::default(), &surroundings).await.unwrap();
     println!("opened after {opened:?}, ran after {:?}", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(1));
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::spec::{TableTaskSpec, TaskSpec, WorkflowSpec};
 use crate::stream::{Stream, StreamEvent, StreamOptions, StreamOutcome, StreamStatus, TableState, TableStatus};
 use crate::tests::fakes::{Script, script};
-use crate::{Body, History, Selection, Workflow, Workshop, check};
+use crate::{Built, History, Selection, Work, Workflow, Workshop, check};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
@@ -232,12 +232,12 @@ struct FakeWorkshop {
 }
 
 impl Workshop for FakeWorkshop {
-    fn waves(&self, body: &Body) -> Result<Vec<Vec<Box<dyn Stage>>>> {
-        let body = body.to_string();
+    fn build(&self, work: &Work) -> Result<Built> {
+        let body = work.to_string();
         let key = body.rsplit('.').next().unwrap_or_default();
         let fake = self.fakes.get(key).ok_or_else(|| Error::config("there is no such table"))?;
         fake.builds.fetch_add(1, Ordering::SeqCst);
-        Ok(vec![vec![Box::new(FakeStage { table: name(key), fake: fake.clone() })]])
+        Ok(Built::Waves(vec![vec![Box::new(FakeStage { table: name(key), fake: fake.clone() })]]))
     }
 }
 

@@ -105,7 +105,8 @@ async fn a_table_named_by_two_tasks_is_kept_once_and_audits_are_left_to_runs() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_streamed_is_refused() {
     let mut tables = Tables::new();
-    let pipeline_task = Some(PipelineTaskSpec { pipeline: "test".into(), layer: None, full_refresh: true });
+    let pipeline_task =
+        Some(PipelineTaskSpec { pipeline: Some("test".into()), full_refresh: true, ..PipelineTaskSpec::default() });
     tables.spec.tasks = vec![TaskSpec { task_key: "all".into(), pipeline_task, ..TaskSpec::default() }];
     let error = tables.open().err().unwrap();
     assert!(error.message().starts_with("task `all` asks for a full refresh"), "{error}");

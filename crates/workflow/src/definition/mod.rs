@@ -3,16 +3,28 @@
 //! Whatever is wrong with a spec cannot be written here: every task has one body, every dependency is a task, and the
 //! [`Dag`] has no cycle.
 
+mod body;
+mod notification;
+mod work;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stage::{Error, Layer, Result, TableName};
+use stage::{Error, Result};
+
+pub use body::{Body, Referring, TableSelection};
+pub use notification::{HealthRule, Notifications, Occasion, Recipients};
+pub use work::Work;
+pub(crate) use work::work;
 
 use crate::dag::Dag;
 use crate::nearest::hint;
+use crate::run_if::RunIf;
 
 /// The tasks that run at the same time when a workflow does not say.
 pub const DEFAULT_PARALLEL_TASKS: usize = 4;
+/// The most runs of a workflow at the same time when it does not say.
+pub const DEFAULT_CONCURRENT_RUNS: usize = 1;
 
 /// A workflow that can be run.
 #[derive(Debug, Clone)]
@@ -25,18 +37,25 @@ pub struct Workflow {
     pub(crate) timeout: Option<Duration>,
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) max_concurrent_runs: usize,
+    pub(crate) queues: bool,
+    pub(crate) notifications: Notifications,
 }
 
 impl Workflow {
     /// A workflow of one task without retries or time limits, so that a command for a single table is run and
     /// recorded like any other run. Its name is that of the body.
-    pub fn single(body: Body) -> Workflow {
+    pub fn single(work: Work) -> Workflow {
         let task = Task {
-            key: body.to_string(),
+            key: work.to_string(),
             description: String::new(),
-            body,
+            body: Body::Work(work),
+            run_if: RunIf::default(),
+            outcomes: BTreeMap::new(),
+            disabled: false,
             retry: RetryPolicy::default(),
             timeout: None,
+            notifications: Notifications::default(),
         };
         Workflow {
             name: task.key.clone(),
@@ -47,6 +66,9 @@ impl Workflow {
             timeout: None,
             parameters: BTreeMap::new(),
             tags: BTreeMap::new(),
+            max_concurrent_runs: DEFAULT_CONCURRENT_RUNS,
+            queues: true,
+            notifications: Notifications::default(),
         }
     }
 
@@ -96,6 +118,21 @@ impl Workflow {
         &self.tags
     }
 
+    /// The most runs at the same time; with 0 every new run is skipped.
+    pub fn max_concurrent_runs(&self) -> usize {
+        self.max_concurrent_runs
+    }
+
+    /// Whether a run that is one too many waits for its turn; else it is skipped.
+    pub fn queues(&self) -> bool {
+        self.queues
+    }
+
+    /// Who is told of what about its runs.
+    pub fn notifications(&self) -> &Notifications {
+        &self.notifications
+    }
+
     /// The index of the task of that name.
     ///
     /// # Errors
@@ -125,13 +162,18 @@ impl Workflow {
 }
 
 /// A task that can be run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     pub(crate) key: String,
     pub(crate) description: String,
     pub(crate) body: Body,
+    pub(crate) run_if: RunIf,
+    /// The outcomes that condition tasks must have, by their index.
+    pub(crate) outcomes: BTreeMap<usize, bool>,
+    pub(crate) disabled: bool,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) notifications: Notifications,
 }
 
 impl Task {
@@ -150,6 +192,26 @@ impl Task {
         &self.body
     }
 
+    /// How the tasks it depends on must have ended.
+    pub fn run_if(&self) -> RunIf {
+        self.run_if
+    }
+
+    /// The outcome that a condition task of that index must have, if it depends on one.
+    pub fn outcome_of(&self, dependency: usize) -> Option<bool> {
+        self.outcomes.get(&dependency).copied()
+    }
+
+    /// Whether it is left out of every run.
+    pub fn is_disabled(&self) -> bool {
+        self.disabled
+    }
+
+    /// Who is told of what about it.
+    pub fn notifications(&self) -> &Notifications {
+        &self.notifications
+    }
+
     /// When the task is tried again.
     pub fn retry(&self) -> &RetryPolicy {
         &self.retry
@@ -158,47 +220,6 @@ impl Task {
     /// How long one attempt may take.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
-    }
-}
-
-/// What a task does. [`crate::Workshop`] turns it into stages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
-    /// Brings a bronze table up to date.
-    Bronze(TableName),
-    /// Brings a silver table up to date.
-    Silver(TableName),
-    /// Brings a gold table up to date.
-    Gold(TableName),
-    /// Audits a table as it stands.
-    Quality(TableName),
-    /// Brings a pipeline, or one layer of it, up to date.
-    Pipeline {
-        /// The pipeline.
-        pipeline: String,
-        /// Only the tables of this layer.
-        layer: Option<Layer>,
-        /// Rebuild the tables from all of their upstream.
-        full_refresh: bool,
-    },
-}
-
-impl Body {
-    /// Whether the tables are to be rebuilt whatever the run was asked.
-    pub fn full_refresh(&self) -> bool {
-        matches!(self, Body::Pipeline { full_refresh: true, .. })
-    }
-}
-
-/// `shop.silver.orders`, `quality.shop.silver.orders`, `shop` or `shop.silver`.
-impl std::fmt::Display for Body {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Body::Bronze(table) | Body::Silver(table) | Body::Gold(table) => write!(formatter, "{table}"),
-            Body::Quality(table) => write!(formatter, "quality.{table}"),
-            Body::Pipeline { pipeline, layer: None, .. } => formatter.write_str(pipeline),
-            Body::Pipeline { pipeline, layer: Some(layer), .. } => write!(formatter, "{pipeline}.{layer}"),
-        }
     }
 }
 

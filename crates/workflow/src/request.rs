@@ -1,0 +1,131 @@
+//! What is asked of a run: which tasks, why, and what is taken over from an earlier try.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use stage::{Error, Result};
+
+use crate::cause::Cause;
+use crate::definition::Workflow;
+use crate::history::{History, RunDetails, TaskRecord};
+use crate::outcome::TaskOutcome;
+use crate::selection::Selection;
+use crate::state::ResultState;
+
+/// What is asked of a new run.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The tasks it is for.
+    pub selection: Selection,
+    /// Why it takes place.
+    pub cause: Cause,
+    /// The number it was given while it waited for its turn.
+    pub queued: Option<i64>,
+    /// The start of the interval it repeats, when it belongs to a backfill.
+    pub backfill: Option<DateTime<Utc>>,
+}
+
+/// How a run that has ended goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Again {
+    /// What had not ended when its process died; how the others ended stays, failures included.
+    Resume,
+    /// What did not succeed, or these tasks.
+    Repair {
+        /// Only these tasks, whether they succeeded or not; empty for all that did not succeed.
+        tasks: Vec<String>,
+        /// Also everything after them.
+        dependents: bool,
+    },
+}
+
+/// What a run takes over from before: how tasks ended that are not run again.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// Tasks by their index.
+    pub(crate) tasks: BTreeMap<usize, TaskOutcome>,
+    /// Items of loops that succeeded, with what they were run for, by their key `load[3]`.
+    pub(crate) items: BTreeMap<String, (Value, TaskOutcome)>,
+    /// How often each task was started before.
+    pub(crate) executions: BTreeMap<String, u32>,
+}
+
+impl Again {
+    /// What of an earlier try stands.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Config`] when a task is named that the workflow does not have.
+    pub(crate) fn kept(&self, workflow: &Workflow, before: &RunDetails) -> Result<Kept> {
+        let again = self.tasks_again(workflow)?;
+        let by_key: BTreeMap<&str, &TaskRecord> =
+            before.tasks.iter().map(|task| (task.task_key.as_str(), task)).collect();
+        let mut kept = Kept::default();
+        for (index, task) in workflow.tasks().iter().enumerate() {
+            let Some(record) = by_key.get(task.key()) else { continue };
+            kept.executions.insert(record.task_key.clone(), record.executions);
+            let Some(state) = record.state else { continue };
+            let stands = match self {
+                Again::Resume => {
+                    state.is_executed() && state != ResultState::Interrupted && state != ResultState::Canceled
+                }
+                Again::Repair { tasks, .. } if tasks.is_empty() => state.is_success(),
+                Again::Repair { .. } => state.is_executed() || state.is_success(),
+            };
+            if stands && !again.contains(&index) {
+                kept.tasks.insert(index, TaskOutcome::of_record(record, state));
+            }
+        }
+        for record in &before.tasks {
+            kept.executions.entry(record.task_key.clone()).or_insert(record.executions);
+            let of_loop = record.task_key.split_once('[').and_then(|(task, _)| workflow.index_of(task).ok());
+            let is_again = of_loop.is_some_and(|index| again.contains(&index));
+            if let (Some(input), Some(state)) = (&record.input, record.state.filter(|state| state.is_success()))
+                && !is_again
+            {
+                let outcome = TaskOutcome::of_record(record, state);
+                kept.items.insert(record.task_key.clone(), (input.clone(), outcome));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The tasks that run again whatever became of them.
+    fn tasks_again(&self, workflow: &Workflow) -> Result<BTreeSet<usize>> {
+        let Again::Repair { tasks, dependents } = self else { return Ok(BTreeSet::new()) };
+        let named = tasks.iter().map(|key| workflow.index_of(key)).collect::<Result<Vec<usize>>>()?;
+        Ok(if *dependents { workflow.dag().downstream(named) } else { named.into_iter().collect() })
+    }
+
+    /// The tasks that the run is for: those it was for before, as far as they are still there, and those that are named.
+    ///
+    /// # Errors
+    /// As [`Again::kept`].
+    pub(crate) fn selected(&self, workflow: &Workflow, cause: &Cause) -> Result<BTreeSet<usize>> {
+        if cause.tasks.is_empty() {
+            return Ok((0..workflow.tasks().len()).collect());
+        }
+        let before = cause.tasks.iter().filter_map(|key| workflow.index_of(key).ok());
+        Ok(before.chain(self.tasks_again(workflow)?).collect())
+    }
+
+    /// Whether it counts as a repair.
+    pub(crate) fn is_repair(&self) -> bool {
+        matches!(self, Again::Repair { .. })
+    }
+}
+
+/// A run that is there and has ended.
+///
+/// # Errors
+/// [`stage::Kind::Config`] when there is none of that number, or when it goes on or waits.
+pub(crate) async fn ended_run(history: &History, number: i64) -> Result<RunDetails> {
+    let details = history.run(number).await?;
+    let details = details.ok_or_else(|| {
+        Error::config(format!("there is no run {number}; `medallion runs` lists those that are known"))
+    })?;
+    match details.run.state {
+        Some(_) => Ok(details),
+        None => Err(Error::config(format!("run {number} has not ended; cancel it first, or wait for its end"))),
+    }
+}
