@@ -48,6 +48,9 @@
 //!
 //! # Without an end
 //! [`stream::Stream`] keeps the same stages open and brings each table forward whenever there is something new.
+//!
+//! # By itself
+//! [`schedule`] says when a run is due: by the clock, after an interval, or when files or commits have come.
 
 mod attempt;
 mod backoff;
@@ -61,6 +64,7 @@ mod nearest;
 mod outcome;
 pub mod reference;
 mod runner;
+pub mod schedule;
 mod selection;
 pub mod spec;
 mod state;
