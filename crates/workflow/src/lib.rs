@@ -48,6 +48,9 @@
 //!
 //! # Without an end
 //! [`stream::Stream`] keeps the same stages open and brings each table forward whenever there is something new.
+//!
+//! # By itself
+//! [`schedule`] says when a run is due: by the clock, after an interval, or when files or commits have come.
 
 pub mod action;
 mod attempt;
@@ -69,6 +72,7 @@ pub mod reference;
 mod request;
 mod run_if;
 mod runner;
+pub mod schedule;
 mod selection;
 pub mod spec;
 mod state;
