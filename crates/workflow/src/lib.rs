@@ -55,6 +55,7 @@ mod check;
 pub mod condition;
 mod dag;
 mod definition;
+pub mod drawing;
 mod event;
 pub mod history;
 mod nearest;
