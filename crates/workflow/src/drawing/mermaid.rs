@@ -22,7 +22,8 @@ pub fn mermaid(picture: &Picture) -> String {
     for (number, node) in picture.nodes.iter().enumerate() {
         let key = std::iter::once(format!("<b>{}</b>", escaped(&node.key)));
         let state = node.state.iter().map(|state| escaped(state));
-        let figures = state.chain(node.detail.iter().map(|figure| escaped(figure))).collect::<Vec<_>>().join(" · ");
+        let figures = node.detail.iter().filter(|figure| !figure.is_empty()).map(|figure| escaped(figure));
+        let figures = state.chain(figures).collect::<Vec<_>>().join(" · ");
         let lines = key.chain(node.label.iter().map(|label| escaped(label))).chain([figures]);
         let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("<br/>");
         line(&mut chart, format_args!("    t{number}[\"{text}\"]"));
@@ -60,9 +61,12 @@ fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for character in clean(text).chars() {
         match character {
-            '"' | '#' | '&' | '<' | '>' | '`' | '\\' | '%' | '{' | '}' | '[' | ']' | '|' | '*' | '~' | ';' | '$'
-            | '@' => {
+            '"' | '#' | '&' | '<' | '>' | '`' | '%' | '{' | '}' | '[' | ']' | '|' | '*' | '~' | ';' | '@' => {
                 let _ = write!(escaped, "#{};", u32::from(character));
+            }
+            // A blank without width keeps `\n` from becoming a line end and `$$` from becoming a formula.
+            '\\' | '$' => {
+                let _ = write!(escaped, "#{};#8203;", u32::from(character));
             }
             character => escaped.push(character),
         }

@@ -64,9 +64,9 @@ struct Lines {
 
 impl Lines {
     fn of(picture: &Picture) -> Lines {
-        let labels = picture.nodes.iter().map(|node| node.label.len()).max().unwrap_or(0);
-        let has_states = picture.nodes.iter().any(|node| node.state.is_some() || !node.detail.is_empty());
-        Lines { labels: labels.min(MOST_LABELS), has_states }
+        let labels = picture.nodes.iter().map(|node| labels(node).len()).max().unwrap_or(0);
+        let has_states = picture.nodes.iter().any(|node| figures(node).iter().any(|text| !text.is_empty()));
+        Lines { labels, has_states }
     }
 
     fn sizes(&self, picture: &Picture, graph: &Graph<'_>) -> Sizes {
@@ -82,10 +82,10 @@ impl Lines {
     }
 
     fn width(&self, node: &Node) -> i32 {
-        let labels = node.label.iter().take(self.labels).map(|label| cells(&clean(label)));
+        let labels = labels(node).iter().map(|label| cells(label)).max().unwrap_or(0);
         let [state, detail] = figures(node);
         let figures = pixels(cells(&state), ADVANCES.2) + pixels(cells(&detail), ADVANCES.1);
-        let below = pixels(labels.max().unwrap_or(0), ADVANCES.1).max(figures);
+        let below = pixels(labels, ADVANCES.1).max(figures);
         let widest = pixels(cells(&clean(&node.key)), ADVANCES.0).max(below);
         (widest + PADDING.0 + PADDING.1).clamp(WIDTHS.0, WIDTHS.1)
     }
@@ -93,6 +93,29 @@ impl Lines {
 
 fn pixels(cells: usize, advance: f64) -> i32 {
     (cells as f64 * advance).ceil() as i32
+}
+
+/// What a task does, in lines that are broken between words where they are wider than the widest box. What is left after
+/// the last line stays on it, to be cut there.
+fn labels(node: &Node) -> Vec<String> {
+    let room = (f64::from(WIDTHS.1 - PADDING.0 - PADDING.1) / ADVANCES.1) as usize;
+    let mut lines: Vec<String> = Vec::new();
+    for label in node.label.iter().map(|label| clean(label)) {
+        if lines.len() == MOST_LABELS {
+            break;
+        }
+        let mut line = String::new();
+        for word in label.split_whitespace() {
+            let is_full = !line.is_empty() && cells(&line) + 1 + cells(word) > room;
+            if is_full && lines.len() + 1 < MOST_LABELS {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
 }
 
 /// The state, and the figures after it.
@@ -146,9 +169,9 @@ impl Writer {
         let short = |text: &str, advance: f64| self::text(&cut(&clean(text), (room / advance) as usize));
         let key = short(&node.key, ADVANCES.0);
         self.line(format_args!("<text class=\"key\" x=\"{left}\" y=\"{y}\">{key}</text>"));
-        for label in node.label.iter().take(lines.labels) {
+        for label in labels(node) {
             y += LINES.1;
-            let label = short(label, ADVANCES.1);
+            let label = short(&label, ADVANCES.1);
             self.line(format_args!("<text class=\"label\" x=\"{left}\" y=\"{y}\">{label}</text>"));
         }
         if lines.has_states {

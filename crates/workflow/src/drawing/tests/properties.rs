@@ -250,3 +250,11 @@ fn a_drawing_takes_nothing_from_elsewhere() {
         assert!(!drawing.contains(word), "{word}");
     }
 }
+
+#[test]
+fn mermaid_makes_neither_a_line_end_nor_a_formula_of_a_name() {
+    let picture =
+        Picture { nodes: vec![Node { key: r"a\nb $$c".to_owned(), ..Node::default() }], ..Picture::default() };
+    let expected = "flowchart LR\n    t0[\"<b>a#92;#8203;nb #36;#8203;#36;#8203;c</b>\"]\n";
+    assert_eq!(mermaid(&picture), expected);
+}
