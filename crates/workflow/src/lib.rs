@@ -61,6 +61,7 @@ mod check;
 pub mod condition;
 mod dag;
 mod definition;
+pub mod drawing;
 mod event;
 mod for_each;
 pub mod history;
