@@ -5,6 +5,7 @@
 //! found by a lock that the system takes back, and is then shown as `INTERRUPTED`.
 
 mod alive;
+mod cancel;
 mod record;
 mod store;
 
@@ -196,7 +197,7 @@ impl History {
             let mut repairs = 0;
             let held = inner.held("open a run once more", |transaction| {
                 let sql = "UPDATE runs SET state = NULL, ended_at = NULL, error_kind = NULL, error_message = NULL,
-                    started_at = coalesce(started_at, ?3), process = ?4, repairs = repairs + ?2
+                    cancel_asked_at = NULL, started_at = coalesce(started_at, ?3), process = ?4, repairs = repairs + ?2
                     WHERE number = ?1 AND state IS NOT NULL";
                 let changed = transaction.execute(sql, params![run, is_repair, now(), std::process::id()])?;
                 let sql = "SELECT repairs FROM runs WHERE number = ?1";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -23,6 +24,9 @@ use crate::reference::{Job, Scope, TaskResults, Template, Trigger, Workspace};
 use crate::request::{Again, Kept, Request, ended_run};
 use crate::state::ResultState;
 use crate::task::{note, run_task};
+
+/// How often a run looks whether it is to stop.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
 
 /// Builds what tasks work with.
 pub trait Workshop: Send + Sync {
@@ -358,6 +362,7 @@ async fn until_ended(workflow: &Workflow, mut board: Board<'_>, shared: &Shared<
         }
     };
     let mut time_over = std::pin::pin!(time_over);
+    let mut asked = std::pin::pin!(cancel_asked(shared));
     let cancellation = &shared.context.cancellation;
     let mut stop = RunStop::Not;
     loop {
@@ -376,12 +381,28 @@ async fn until_ended(workflow: &Workflow, mut board: Board<'_>, shared: &Shared<
                 stop = RunStop::TimedOut;
                 cancellation.cancel();
             }
+            () = &mut asked, if stop == RunStop::Not => {
+                stop = RunStop::Canceled;
+                cancellation.cancel();
+            }
         }
     }
     if stop == RunStop::Not && cancellation.is_cancelled() {
         stop = RunStop::Canceled;
     }
     (board.into_outcomes(), stop)
+}
+
+/// Waits until somebody, perhaps in another process, asks for the end of the run.
+async fn cancel_asked(shared: &Shared<'_>) {
+    loop {
+        tokio::time::sleep(ASKED_EVERY).await;
+        match shared.surroundings.history.cancel_asked(shared.facts.number).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(error = error.chain(), "could not see whether the run is to stop"),
+        }
+    }
 }
 
 /// Starts every task whose turn has come. Those that will not run are ended on the way, which may bring the turn of others.

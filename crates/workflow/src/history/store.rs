@@ -25,6 +25,7 @@ CREATE TABLE runs (
     repairs INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER NOT NULL,
     started_at INTEGER,
+    cancel_asked_at INTEGER,
     ended_at INTEGER,
     state TEXT,
     error_kind TEXT,

@@ -8,7 +8,8 @@ use stage::{Error, Kind, Progress};
 
 use super::fakes::{Rig, Script, check_states, script, takes, until_stopped};
 use crate::ResultState::{Canceled, Failed, Success, TimedOut, UpstreamCanceled, UpstreamFailed};
-use crate::{PATIENCE, RunOutcome, STOPPING_TIME};
+use crate::history::NewRun;
+use crate::{History, PATIENCE, RunOutcome, STOPPING_TIME};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -233,4 +234,34 @@ async fn stages_are_told_the_end_of_their_time() {
         }),
     );
     assert_eq!(rig.run().await.state, Success);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_another_process_cancels_stops_within_two_seconds() {
+    let mut rig = Rig::new(&["a", "b: a"]);
+    rig.does("a", until_stopped());
+    let other = History::open(&rig.folder.path().join("history.db")).unwrap();
+    let ask = async {
+        tokio::time::sleep(10 * SECOND).await;
+        assert!(!other.cancel_asked(1).await.unwrap());
+        assert!(other.ask_cancel(1).await.unwrap());
+        assert!(other.cancel_asked(1).await.unwrap());
+    };
+    let (outcome, ()) = futures::join!(rig.run(), ask);
+    check_states(&outcome, &[("a", Canceled), ("b", UpstreamCanceled)]);
+    assert_eq!((outcome.state, outcome.exit_code()), (Canceled, 130));
+    assert!(outcome.seconds >= 10.0 && outcome.seconds < 12.0, "{}", outcome.seconds);
+    assert!(!other.ask_cancel(1).await.unwrap(), "it has ended");
+    assert!(!other.ask_cancel(2).await.unwrap(), "it was never there");
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_its_turn_is_cancelled_at_once() {
+    let rig = Rig::new(&["a"]);
+    let run = NewRun { workflow: "test".into(), ..NewRun::default() };
+    let number = rig.history.queue_run(run).await.unwrap().unwrap();
+    assert!(rig.history.ask_cancel(number).await.unwrap());
+    let record = rig.history.run(number).await.unwrap().unwrap().run;
+    assert_eq!((record.state, record.started_at), (Some(Canceled), None));
+    assert!(!rig.history.ask_cancel(number).await.unwrap());
 }
