@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::reference::{TableUpdate, Trigger};
+use crate::schedule::Missed;
 
 /// Why a run takes place, as it is kept in the history.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Cause {
     /// The tables that were written, with the version and the time of their last commit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, (u64, DateTime<Utc>)>,
+    /// The times that a run stands for which does not take place, because nobody was there to start one for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Missed>,
     /// The tasks that were asked for, when it was not all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<String>,

@@ -7,10 +7,11 @@
 mod alive;
 mod cancel;
 mod record;
+mod schedules;
 mod store;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -19,6 +20,7 @@ use serde_json::Value;
 use stage::{Error, Progress, Result};
 
 pub use record::{AttemptRecord, ErrorRecord, RowCounts, RunDetails, RunRecord, SavedOutput, TaskRecord};
+pub use schedules::{Claim, Claimed, ScheduleRecord};
 
 use crate::cause::Cause;
 use crate::log::Logs;
@@ -33,12 +35,15 @@ use store::explained;
 pub struct History {
     inner: Arc<Mutex<Inner>>,
     logs: Logs,
+    path: PathBuf,
 }
 
 #[derive(Debug)]
 struct Inner {
     connection: Connection,
     alive: Alive,
+    /// Runs that are gone on with later, if they are stopped now.
+    left: BTreeSet<i64>,
 }
 
 /// How an attempt ended.
@@ -142,10 +147,15 @@ impl History {
     /// disk is full or others keep the file locked.
     pub fn open(path: &Path) -> Result<History> {
         let connection = store::open(path)?;
-        let mut inner = Inner { connection, alive: Alive::beside(path) };
+        let mut inner = Inner { connection, alive: Alive::beside(path), left: BTreeSet::new() };
         inner.mark_interrupted().map_err(explained("look for interrupted runs in the run history"))?;
         let logs = Logs::in_folder(path.with_file_name(LOGS_FOLDER));
-        Ok(History { inner: Arc::new(Mutex::new(inner)), logs })
+        Ok(History { inner: Arc::new(Mutex::new(inner)), logs, path: path.to_owned() })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the tasks of all runs said.
@@ -197,7 +207,8 @@ impl History {
             let mut repairs = 0;
             let held = inner.held("open a run once more", |transaction| {
                 let sql = "UPDATE runs SET state = NULL, ended_at = NULL, error_kind = NULL, error_message = NULL,
-                    cancel_asked_at = NULL, started_at = coalesce(started_at, ?3), process = ?4, repairs = repairs + ?2
+                    cancel_asked_at = NULL, started_at = coalesce(started_at, ?3), process = ?4, repairs = repairs + ?2,
+                    resumes = resumes + (1 - ?2)
                     WHERE number = ?1 AND state IS NOT NULL";
                 let changed = transaction.execute(sql, params![run, is_repair, now(), std::process::id()])?;
                 let sql = "SELECT repairs FROM runs WHERE number = ?1";
@@ -342,17 +353,37 @@ impl History {
     /// # Errors
     /// As [`History::open`].
     pub async fn end_run(&self, run: i64, end: RunEnd) -> Result<()> {
-        self.change("record the end of a run", move |transaction| {
-            let sql = "UPDATE runs SET ended_at = ?2, state = ?3, error_kind = ?4, error_message = ?5,
-                rows_read = ?6, rows_written = ?7, rows_quarantined = ?8, rows_dropped = ?9 WHERE number = ?1";
-            let (kind, message) = ErrorRecord::columns(end.error.as_ref());
-            let [read, written, quarantined, dropped] = end.rows.columns();
-            let state = end.state.name();
-            transaction.execute(sql, params![run, now(), state, kind, message, read, written, quarantined, dropped])
-        })
-        .await?;
         self.blocking(move |inner| {
-            inner.alive.release(run);
+            let is_left = inner.left.remove(&run) && end.state == ResultState::Canceled;
+            let (state, ended_at) = match is_left {
+                true => (ResultState::Interrupted, None),
+                false => (end.state, Some(now())),
+            };
+            let recorded = inner.change("record the end of a run", |transaction| {
+                let sql = "UPDATE runs SET ended_at = ?2, state = ?3, error_kind = ?4, error_message = ?5,
+                    rows_read = ?6, rows_written = ?7, rows_quarantined = ?8, rows_dropped = ?9 WHERE number = ?1";
+                let (kind, message) = ErrorRecord::columns(end.error.as_ref());
+                let [read, written, quarantined, dropped] = end.rows.columns();
+                let state = state.name();
+                transaction
+                    .execute(sql, params![run, ended_at, state, kind, message, read, written, quarantined, dropped])
+                    .map(|_| ())
+            });
+            if recorded.is_ok() {
+                inner.alive.release(run);
+            }
+            recorded
+        })
+        .await
+    }
+
+    /// From now on the run, if it is stopped, ends as `INTERRUPTED` and can be resumed, as if its process had died.
+    ///
+    /// # Errors
+    /// Only [`stage::Kind::Bug`].
+    pub async fn leave(&self, run: i64) -> Result<()> {
+        self.blocking(move |inner| {
+            inner.left.insert(run);
             Ok(())
         })
         .await
@@ -396,16 +427,7 @@ impl History {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.blocking(move |inner| {
-            let transaction = inner.connection.transaction_with_behavior(TransactionBehavior::Immediate);
-            let changed = transaction.and_then(|transaction| {
-                let value = work(&transaction)?;
-                transaction.commit()?;
-                Ok(value)
-            });
-            changed.map_err(explained(doing))
-        })
-        .await
+        self.blocking(move |inner| inner.change(doing, work)).await
     }
 
     /// SQLite blocks, if only for a moment; so it stays away from the threads that drive the stages.
@@ -426,11 +448,16 @@ const LOGS_FOLDER: &str = "logs";
 
 /// Inserts a run, begun or waiting for its turn.
 fn insert_run(transaction: &Transaction<'_>, run: &NewRun, is_begun: bool) -> rusqlite::Result<i64> {
+    insert_run_at(transaction, run, now(), is_begun)
+}
+
+/// [`insert_run`] at a time in microseconds since 1970.
+fn insert_run_at(transaction: &Transaction<'_>, run: &NewRun, now: i64, is_begun: bool) -> rusqlite::Result<i64> {
     let as_json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
     let parameters = serde_json::to_string(&run.parameters).map_err(as_json)?;
     let cause = serde_json::to_string(&run.cause).map_err(as_json)?;
     let due_at = run.cause.due_at.map(|due| due.timestamp_micros());
-    let (now, process) = (now(), std::process::id());
+    let process = std::process::id();
     let sql = "INSERT INTO runs (workflow, parameters, cause, due_at, parent, process, queued_at, started_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let started_at = is_begun.then_some(now);
@@ -468,6 +495,20 @@ fn end_unstarted(transaction: &Transaction<'_>, run: i64, state: ResultState, re
 }
 
 impl Inner {
+    fn change<T>(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let changed = transaction.and_then(|transaction| {
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        });
+        changed.map_err(explained(doing))
+    }
+
     /// Changes a run and holds its lock from before that can be seen. The change says the run's number, or that nothing is
     /// to be changed after all.
     fn held(

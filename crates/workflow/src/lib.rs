@@ -50,7 +50,8 @@
 //! [`stream::Stream`] keeps the same stages open and brings each table forward whenever there is something new.
 //!
 //! # By itself
-//! [`schedule`] says when a run is due: by the clock, after an interval, or when files or commits have come.
+//! [`schedule`] says when a run is due: by the clock, after an interval, or when files or commits have come. A
+//! [`scheduler::Scheduler`] starts those runs, one after another or queued, and goes on where a killed one stopped.
 
 pub mod action;
 mod attempt;
@@ -74,6 +75,7 @@ mod request;
 mod run_if;
 mod runner;
 pub mod schedule;
+pub mod scheduler;
 mod selection;
 pub mod spec;
 mod state;

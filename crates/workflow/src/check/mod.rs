@@ -4,6 +4,7 @@ mod body;
 mod jobs;
 mod notifications;
 mod references;
+mod start;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,10 @@ pub fn check(spec: &WorkflowSpec, known: &dyn Fn(&Work) -> Result<(), String>) -
     let dag = Dag::new(dependencies).map_err(|cycles| {
         problems.extend(cycles.iter().map(|cycle| task::cycle_problem(spec, cycle)));
     });
+    let schedule = start::schedule(spec, known, &mut problems);
+    if schedule.as_ref().is_some_and(start::ignores_retries) {
+        tasks.iter_mut().for_each(start::never_retry);
+    }
     let Ok(dag) = dag else { return Err(problems) };
     if problems.is_empty() {
         problems.extend(references::problems(&tasks, &dag, &parameters));
@@ -76,6 +81,8 @@ pub fn check(spec: &WorkflowSpec, known: &dyn Fn(&Work) -> Result<(), String>) -
         max_concurrent_runs,
         queues: spec.queue.as_ref().is_none_or(|queue| queue.enabled),
         notifications,
+        schedule,
+        catch_up: spec.catch_up.unwrap_or_default(),
     })
 }
 

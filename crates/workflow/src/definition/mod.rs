@@ -20,6 +20,7 @@ pub(crate) use work::work;
 use crate::dag::Dag;
 use crate::nearest::hint;
 use crate::run_if::RunIf;
+use crate::schedule::{CatchUp, Schedule};
 
 /// The tasks that run at the same time when a workflow does not say.
 pub const DEFAULT_PARALLEL_TASKS: usize = 4;
@@ -40,6 +41,8 @@ pub struct Workflow {
     pub(crate) max_concurrent_runs: usize,
     pub(crate) queues: bool,
     pub(crate) notifications: Notifications,
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) catch_up: CatchUp,
 }
 
 impl Workflow {
@@ -69,6 +72,8 @@ impl Workflow {
             max_concurrent_runs: DEFAULT_CONCURRENT_RUNS,
             queues: true,
             notifications: Notifications::default(),
+            schedule: None,
+            catch_up: CatchUp::default(),
         }
     }
 
@@ -126,6 +131,16 @@ impl Workflow {
     /// Whether a run that is one too many waits for its turn; else it is skipped.
     pub fn queues(&self) -> bool {
         self.queues
+    }
+
+    /// When its runs start by themselves; `None` when only somebody who asks starts one.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()
+    }
+
+    /// What is run of the times that came while no scheduler was running.
+    pub fn catch_up(&self) -> CatchUp {
+        self.catch_up
     }
 
     /// Who is told of what about its runs.

@@ -197,6 +197,16 @@ pub(super) fn select_open_runs(connection: &Connection) -> rusqlite::Result<Vec<
     connection.prepare_cached(&sql)?.query_map([], run_record)?.collect()
 }
 
+/// The runs that were due by themselves and whose process died, each with how often it was resumed, oldest first.
+pub(super) fn select_interrupted(connection: &Connection) -> rusqlite::Result<Vec<(RunRecord, u32)>> {
+    let sql = format!(
+        "SELECT {COUNTS}, {OF_RUN}, resumes FROM runs
+        WHERE state = 'INTERRUPTED' AND parent IS NULL AND due_at IS NOT NULL ORDER BY number"
+    );
+    let record = |row: &Row<'_>| Ok((run_record(row)?, row.get("resumes")?));
+    connection.prepare_cached(&sql)?.query_map([], record)?.collect()
+}
+
 pub(super) fn select_run(connection: &Connection, number: i64) -> rusqlite::Result<Option<RunRecord>> {
     let sql = format!("SELECT {COUNTS}, {OF_RUN} FROM runs WHERE number = ?1");
     connection.query_row(&sql, [number], run_record).optional()

@@ -12,7 +12,8 @@ const LAYOUT: i64 = 2;
 
 /// Times are microseconds since 1970 in UTC. A state is NULL until its run, task or attempt has ended. A run that waits for
 /// its turn has no `started_at`. The tasks of a run are written when it begins, and the items of a loop (`load[3]`, with what
-/// they are run for in `input`) as they begin.
+/// they are run for in `input`) as they begin. A schedule whose
+/// `paused` is NULL follows the workflow's file; `trigger` is what `last_due_at` and `state` are about.
 const TABLES: &str = "
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -23,6 +24,7 @@ CREATE TABLE runs (
     parent INTEGER REFERENCES runs (number),
     process INTEGER NOT NULL,
     repairs INTEGER NOT NULL DEFAULT 0,
+    resumes INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER NOT NULL,
     started_at INTEGER,
     cancel_asked_at INTEGER,
@@ -73,6 +75,13 @@ CREATE TABLE attempts (
     rows_quarantined INTEGER NOT NULL DEFAULT 0,
     rows_dropped INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run, task_key, repair, attempt_number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE schedules (
+    workflow TEXT PRIMARY KEY,
+    paused INTEGER,
+    trigger TEXT,
+    last_due_at INTEGER,
+    state TEXT
 ) STRICT, WITHOUT ROWID;
 ";
 

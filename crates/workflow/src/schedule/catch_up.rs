@@ -1,6 +1,8 @@
 //! What is run of the times that came while nobody was there to start them.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::recurrence::Recurrence;
 
@@ -11,7 +13,8 @@ pub const MOST_RUNS: usize = 100;
 pub const ON_TIME: TimeDelta = TimeDelta::seconds(60);
 
 /// What is done about missed times.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum CatchUp {
     /// None of them is run; only a newest one that is still [`ON_TIME`] is.
     Skip,
@@ -32,7 +35,7 @@ pub struct Due {
 }
 
 /// Times that were missed, too many perhaps to name each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Missed {
     /// How many.
     pub count: u64,

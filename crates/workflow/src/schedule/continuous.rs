@@ -1,6 +1,7 @@
 //! One run after the other.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The delay after the first failure; it doubles with each failure in a row.
@@ -10,7 +11,7 @@ pub const FIRST_DELAY: TimeDelta = TimeDelta::seconds(10);
 pub const LONGEST_DELAY: TimeDelta = TimeDelta::minutes(10);
 
 /// Whether tasks of a continuous run are tried again when they fail.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskRetryMode {
     /// A failed task fails the run, and the next run tries again.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use super::pattern::Pattern;
 use super::recurrence::Recurrence;
@@ -56,6 +56,11 @@ impl Cron {
     /// The time zone as it was written.
     pub fn timezone_id(&self) -> &str {
         &self.timezone_id
+    }
+
+    /// What a clock in its time zone shows at that instant.
+    pub fn reading(&self, instant: DateTime<Utc>) -> NaiveDateTime {
+        self.zone.reading(instant)
     }
 
     /// The first time later than `now`; none when all its years are over.

@@ -60,6 +60,8 @@ mod tests;
 mod unix;
 mod zone;
 
+use std::fmt;
+
 pub use catch_up::{CatchUp, Due, MOST_RUNS, Missed, ON_TIME, due};
 pub use continuous::{Continuous, ContinuousState, Ending, FIRST_DELAY, LONGEST_DELAY, TaskRetryMode};
 pub use cron::Cron;
@@ -92,4 +94,17 @@ pub enum Trigger {
     TableUpdate(TableUpdate),
     /// The end of the run before.
     Continuous(Continuous),
+}
+
+/// `0 0 4 * * ? Europe/Berlin`, `every 2 hours`, `files in landing`, `updates of shop.silver.orders` or `continuous`.
+impl fmt::Display for Trigger {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trigger::Cron(cron) => cron.fmt(formatter),
+            Trigger::Periodic(periodic) => periodic.fmt(formatter),
+            Trigger::FileArrival(files) => write!(formatter, "files in {}", files.url()),
+            Trigger::TableUpdate(tables) => write!(formatter, "updates of {}", tables.table_names().join(", ")),
+            Trigger::Continuous(_) => formatter.write_str("continuous"),
+        }
+    }
 }

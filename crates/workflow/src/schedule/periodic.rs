@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::recurrence::Recurrence;
@@ -11,7 +12,7 @@ use super::recurrence::Recurrence;
 const LONGEST: TimeDelta = TimeDelta::days(3650);
 
 /// What an interval is counted in. A day is 24 hours and a week seven such days, whatever the clocks show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PeriodicUnit {
     /// 60 seconds.

@@ -26,12 +26,12 @@ pub use notification::{
     TaskNotificationSettingsSpec, WebhookSpec, WebhooksSpec,
 };
 pub use start::{
-    CatchUpSpec, ContinuousSpec, FileArrivalSpec, PauseStatus, PeriodUnit, PeriodicSpec, QueueSpec, ScheduleSpec,
-    TableUpdateCondition, TableUpdateSpec, TaskRetryMode, TriggerSpec,
+    ContinuousSpec, FileArrivalSpec, PauseStatus, PeriodicSpec, QueueSpec, ScheduleSpec, TableUpdateSpec, TriggerSpec,
 };
 pub use task::{DependencySpec, OutcomeSpec, TaskSpec};
 
 use crate::nearest::nearest;
+use crate::schedule::CatchUp;
 
 /// A workflow: tasks, the order between them, how they are retried, when the workflow starts and who is told.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -66,7 +66,7 @@ pub struct WorkflowSpec {
     pub continuous: Option<ContinuousSpec>,
     /// What happens to times that passed while no scheduler was running; `latest` when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub catch_up: Option<CatchUpSpec>,
+    pub catch_up: Option<CatchUp>,
     /// The most runs of this workflow at the same time, 0 to 1000; 1 when it is left out. With 0 every new run is skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

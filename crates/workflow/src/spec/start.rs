@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::{PeriodicUnit, TableUpdateCondition, TaskRetryMode};
+
 /// Starts at fixed times.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,21 +55,7 @@ pub struct PeriodicSpec {
     #[schemars(range(min = 1))]
     pub interval: i64,
     /// The unit.
-    pub unit: PeriodUnit,
-}
-
-/// A unit of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum PeriodUnit {
-    /// 60 seconds.
-    Minutes,
-    /// 60 minutes.
-    Hours,
-    /// 24 hours.
-    Days,
-    /// 7 days.
-    Weeks,
+    pub unit: PeriodicUnit,
 }
 
 /// Starts when new files lie in a folder.
@@ -105,17 +93,6 @@ pub struct TableUpdateSpec {
     pub wait_after_last_change_seconds: Option<i64>,
 }
 
-/// How many of several tables must have a new version.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum TableUpdateCondition {
-    /// One is enough.
-    #[default]
-    AnyUpdated,
-    /// Each of them.
-    AllUpdated,
-}
-
 /// One run after another.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -126,30 +103,6 @@ pub struct ContinuousSpec {
     /// Whether tasks are tried again on their own; else only the run as a whole is.
     #[serde(default)]
     pub task_retry_mode: TaskRetryMode,
-}
-
-/// Whether tasks of a continuous workflow are tried again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum TaskRetryMode {
-    /// The whole run starts again.
-    #[default]
-    Never,
-    /// Tasks follow their own settings.
-    OnFailure,
-}
-
-/// What happens to times that passed while no scheduler was running.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CatchUpSpec {
-    /// None is run; all are reported as missed.
-    Skip,
-    /// The newest is run; the others are reported as missed.
-    #[default]
-    Latest,
-    /// Every one is run, in order.
-    All,
 }
 
 /// Whether runs wait for their turn.
