@@ -18,11 +18,15 @@ pub(super) async fn run(project: &ProjectArguments, output: OutputFormat) -> Res
     }
     findings.sort();
     findings.dedup();
+    let notes = project.as_ref().map(|project| project.notes.as_slice()).unwrap_or_default();
     if super::is_for_programs(output) {
-        output::print(&as_json(&findings));
+        output::print(&as_json(&findings, notes));
     } else {
         for finding in &findings {
             output::print(&finding.to_string());
+        }
+        for note in notes {
+            output::print(&format!("note: {note}"));
         }
         output::note(&match (&project, findings.len()) {
             (Some(project), 0) => {
@@ -35,9 +39,14 @@ pub(super) async fn run(project: &ProjectArguments, output: OutputFormat) -> Res
     Ok(if findings.is_empty() { 0 } else { Kind::Config.exit_code() })
 }
 
-fn as_json(findings: &[Finding]) -> String {
-    let objects = findings.iter().map(|finding| {
-        json!({ "file": finding.file, "line": finding.line, "column": finding.column, "message": finding.message })
-    });
+/// Notes stand behind the problems, and keep nothing from running.
+fn as_json(findings: &[Finding], notes: &[Finding]) -> String {
+    let object = |level: &'static str| {
+        move |finding: &Finding| {
+            let Finding { file, line, column, message } = finding;
+            json!({ "level": level, "file": file, "line": line, "column": column, "message": message })
+        }
+    };
+    let objects = findings.iter().map(object("error")).chain(notes.iter().map(object("note")));
     serde_json::Value::from(objects.collect::<Vec<_>>()).to_string()
 }

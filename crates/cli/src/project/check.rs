@@ -200,7 +200,7 @@ fn check_tables_of_checks(project: &Project, table: &Table, files: &Files, findi
 }
 
 /// Where a SQL text names a table first.
-fn place_in(sql: &str, name: &TableName) -> usize {
+pub(crate) fn place_in(sql: &str, name: &TableName) -> usize {
     let full = name.to_string();
     let short = format!("{}.{}", name.layer(), name.table());
     let is_part = |one: char| one.is_ascii_alphanumeric() || one == '_';
@@ -212,7 +212,7 @@ fn place_in(sql: &str, name: &TableName) -> usize {
 }
 
 /// Whether there is such a table, and if not, the nearest one.
-fn known(name: &TableName, files: &Files) -> Result<(), String> {
+pub(crate) fn known(name: &TableName, files: &Files) -> Result<(), String> {
     let exists = match (name.layer(), written_by(name)) {
         (Layer::System, _) => {
             if files.pipelines.contains(name.pipeline()) && !SYSTEM_TABLES.contains(&name.table()) {

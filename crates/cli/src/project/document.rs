@@ -1,8 +1,9 @@
-//! One tree for TOML and JSON in which every key and value knows where it was written.
+//! One tree for TOML, JSON and YAML in which every key and value knows where it was written.
 //!
 //! Everything that is checked later walks this tree or finds its place in it by name, so every problem has a line.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::Number;
 use stage::Problem;
@@ -17,10 +18,15 @@ use super::json;
 pub(crate) struct Document {
     /// The file, relative to the project's folder.
     pub(crate) file: String,
-    /// What is written in it.
-    pub(crate) text: String,
+    /// What is written in it, and behind that what is written in further files.
+    pub(crate) text: Arc<str>,
     /// The tree.
     pub(crate) root: Node,
+    /// Further files that the tree is made of, each with where it begins in the text.
+    pub(crate) further: Arc<[(usize, String)]>,
+    /// Whether a number or a boolean may stand where a text is expected and the other way round, as in YAML, where
+    /// nobody quotes what need not be quoted.
+    pub(crate) is_loose: bool,
 }
 
 /// A value and its place, in bytes.
@@ -81,7 +87,7 @@ impl Document {
         }
         let span = table.span();
         let root = table_node(table.get_ref(), span);
-        Ok(Document { file: file.to_owned(), root, text })
+        Ok(Document::new(file, text, root))
     }
 
     /// Reads a JSON file.
@@ -90,16 +96,31 @@ impl Document {
     /// The first mistake in the syntax.
     pub(crate) fn json(file: &str, text: String) -> Result<Document, Vec<Finding>> {
         match json::parse(&text) {
-            Ok(root) => Ok(Document { file: file.to_owned(), root, text }),
+            Ok(root) => Ok(Document::new(file, text, root)),
             Err((offset, message)) => {
                 Err(vec![finding_at(file, &text, offset, format!("this is not JSON: {message}"))])
             }
         }
     }
 
+    fn new(file: &str, text: String, root: Node) -> Document {
+        Document { file: file.to_owned(), text: text.into(), root, further: [].into(), is_loose: false }
+    }
+
+    /// The file that a place given in bytes is in.
+    pub(crate) fn file_at(&self, offset: usize) -> &str {
+        self.part_at(offset).1
+    }
+
     /// A problem at a place given in bytes.
     pub(crate) fn finding(&self, offset: usize, message: impl Into<String>) -> Finding {
-        finding_at(&self.file, &self.text, offset, message.into())
+        let (start, file) = self.part_at(offset);
+        finding_at(file, self.text.get(start..).unwrap_or_default(), offset - start, message.into())
+    }
+
+    fn part_at(&self, offset: usize) -> (usize, &str) {
+        let further = self.further.iter().rev().find(|(start, _)| *start <= offset);
+        further.map_or((0, self.file.as_str()), |(start, file)| (*start, file.as_str()))
     }
 
     /// A problem at a place given by name, such as `expect/0/not_null/1`.
@@ -118,6 +139,14 @@ impl Node {
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
             Value::Table(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
+            _ => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.value {
+            Value::Table(entries) => entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value),
             _ => None,
         }
     }

@@ -5,13 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use bronze::spec::SourceSpec;
+use notify::NotificationsSpec;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use stage::{Layer, Problem, TableName};
-use workflow::Workflow;
-use workflow::spec::WorkflowSpec;
 
-use super::check::{check_tables, check_work};
+use super::check::check_tables;
 use super::document::{Document, Value};
 use super::files::{Files, TableFiles};
 use super::nearest::hint;
@@ -21,7 +20,7 @@ use super::settings::{LakeSettings, SettingsSpec, location, memory_bytes};
 use crate::testing::Case;
 use crate::testing::spec::TestSpec;
 
-use super::{Definition, Finding, LoadOptions, Project, SETTINGS_FILE, SqlText, Table, shape, variables};
+use super::{Definition, Finding, LoadOptions, Project, SETTINGS_FILE, SqlText, Table, shape, variables, workflows};
 
 /// The memory a project may use when it does not say.
 const DEFAULT_MEMORY: u64 = 1_000_000_000;
@@ -40,7 +39,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> (Option<Project>, Vec<Finding
             project.tables.extend(table.map(|table| (name.clone(), table)));
         }
         check_tables(&project, &files, &mut findings);
-        project.workflows = read_workflows(&root, &files, &scope, &mut findings);
+        workflows::read(&mut project, &files, &scope, Vec::new(), &mut findings);
         read_tests(&mut project, &root, &files);
         project
     });
@@ -70,6 +69,7 @@ fn read_settings(root: &Path, options: &LoadOptions, findings: &mut Vec<Finding>
     if !providers.is_empty() {
         scope.secrets = Secrets::new(providers, options.environment.clone());
     }
+    let notifications = notifications(&spec, root, &mut problems);
     let target = options.target.as_ref().and_then(|target| spec.targets.get(target));
     let project = Project {
         lake: LakeSettings::new(&spec.lake, target.map(|target| &target.lake), root),
@@ -87,6 +87,8 @@ fn read_settings(root: &Path, options: &LoadOptions, findings: &mut Vec<Finding>
         root: root.to_path_buf(),
         tables: BTreeMap::new(),
         workflows: BTreeMap::new(),
+        notifications,
+        notes: Vec::new(),
         tests: Vec::new(),
         test_findings: Vec::new(),
     };
@@ -128,6 +130,13 @@ fn put_variables_into(document: &mut Document, options: &LoadOptions, scope: &Sc
         }
     }
     document.root = root;
+}
+
+fn notifications(spec: &SettingsSpec, root: &Path, problems: &mut Vec<Problem>) -> NotificationsSpec {
+    problems.extend(notify::check(&spec.notifications));
+    let mut notifications = spec.notifications.clone();
+    notifications.paths_mut().for_each(|path| *path = location(path, root));
+    notifications
 }
 
 fn memory(spec: &SettingsSpec, problems: &mut Vec<Problem>) -> u64 {
@@ -195,11 +204,11 @@ fn read_table(
             Definition::Gold { spec, sql }
         }
     };
-    let (name, file, text) = (name.clone(), paths.spec.clone(), document.text.clone());
+    let (name, file, text) = (name.clone(), paths.spec.clone(), document.text.to_string());
     Some(Table { name, file, text, definition, named, reads, document })
 }
 
-fn read_spec<T: DeserializeOwned + JsonSchema + 'static>(
+pub(crate) fn read_spec<T: DeserializeOwned + JsonSchema + 'static>(
     document: &mut Document,
     findings: &mut Vec<Finding>,
 ) -> Option<T> {
@@ -235,33 +244,6 @@ fn read_sql(file: &str, pipeline: &str, root: &Path, findings: &mut Vec<Finding>
     }
 }
 
-fn read_workflows(
-    root: &Path,
-    files: &Files,
-    scope: &Scope,
-    findings: &mut Vec<Finding>,
-) -> BTreeMap<String, Workflow> {
-    let mut workflows: BTreeMap<String, Workflow> = BTreeMap::new();
-    let mut named: BTreeMap<String, &str> = BTreeMap::new();
-    for file in &files.workflows {
-        let Some(text) = read_file(root, file, findings) else { continue };
-        let Some(mut document) = noted(Document::json(file, text), findings) else { continue };
-        scope.resolve_document(&mut document, findings);
-        let Some(spec) = read_spec::<WorkflowSpec>(&mut document, findings) else { continue };
-        if let Some(other) = named.insert(spec.name.clone(), file) {
-            let message = format!("the workflow `{}` stands in {other} too; each needs its own name", spec.name);
-            findings.push(document.locate(&Problem::new("name", message)));
-        }
-        match workflow::check(&spec, &|work| check_work(work, files)) {
-            Ok(workflow) => {
-                workflows.insert(spec.name, workflow);
-            }
-            Err(problems) => findings.extend(problems.iter().map(|problem| document.locate(problem))),
-        }
-    }
-    workflows
-}
-
 /// Data in tests may hold any text, so nothing in it is a reference.
 fn read_tests(project: &mut Project, root: &Path, files: &Files) {
     let mut findings = Vec::new();
@@ -278,7 +260,7 @@ fn read_tests(project: &mut Project, root: &Path, files: &Files) {
     project.test_findings = findings;
 }
 
-fn read_file(root: &Path, file: &str, findings: &mut Vec<Finding>) -> Option<String> {
+pub(crate) fn read_file(root: &Path, file: &str, findings: &mut Vec<Finding>) -> Option<String> {
     let failed = |error: std::io::Error| {
         let why = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
@@ -293,6 +275,6 @@ fn read_file(root: &Path, file: &str, findings: &mut Vec<Finding>) -> Option<Str
 }
 
 /// The value, or nothing after what is wrong was noted.
-fn noted<T>(result: Result<T, Vec<Finding>>, findings: &mut Vec<Finding>) -> Option<T> {
+pub(crate) fn noted<T>(result: Result<T, Vec<Finding>>, findings: &mut Vec<Finding>) -> Option<T> {
     result.map_err(|wrong| findings.extend(wrong)).ok()
 }

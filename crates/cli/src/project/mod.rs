@@ -24,6 +24,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod variables;
+mod workflows;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use bronze::spec::BronzeSpec;
 use gold::spec::{GoldSpec, Materialized};
 use lake::maintenance::MaintenanceSettings;
+use notify::NotificationsSpec;
 use silver::spec::SilverSpec;
 use stage::{Error, Result, Secret, TableName};
 use workflow::Workflow;
@@ -93,6 +95,10 @@ pub struct Project {
     pub tables: BTreeMap<TableName, Table>,
     /// The workflows by name.
     pub workflows: BTreeMap<String, Workflow>,
+    /// How people and programs outside are told of runs. Paths are absolute.
+    pub notifications: NotificationsSpec,
+    /// What is worth knowing about the files and keeps nothing from running, such as fields that are ignored.
+    pub notes: Vec<Finding>,
     /// The tests of the pipelines, those with mistakes left out.
     pub(crate) tests: Vec<Case>,
     /// The mistakes in tests. They keep nothing from running but the tests.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use notify::NotificationsSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stage::{Problem, Result};
@@ -34,6 +35,9 @@ pub struct SettingsSpec {
     /// How tables are kept fast while they grow.
     #[serde(default)]
     pub maintenance: MaintenanceSpec,
+    /// How people and programs outside are told of runs. Whom to tell of what stands in the workflows.
+    #[serde(default)]
+    pub notifications: NotificationsSpec,
 }
 
 /// `[project]`: what the project is.

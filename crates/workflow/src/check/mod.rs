@@ -2,6 +2,7 @@
 
 mod body;
 mod jobs;
+mod limits;
 mod notifications;
 mod references;
 mod start;
@@ -38,6 +39,7 @@ pub fn check(spec: &WorkflowSpec, known: &dyn Fn(&Work) -> Result<(), String>) -
     if spec.name.trim().is_empty() {
         problems.push(Problem::new("name", "a workflow needs a name"));
     }
+    problems.extend(limits::exceeded(spec));
     let max_parallel_tasks = parallel_tasks(spec, &mut problems);
     let max_concurrent_runs = concurrent_runs(spec, &mut problems);
     let timeout = seconds(spec.timeout_seconds, "timeout_seconds", &mut problems);

@@ -91,3 +91,20 @@ fn a_right_spec_becomes_a_workflow_with_its_order() {
 fn an_empty_workflow_is_a_problem() {
     assert_eq!(problems(r#"{"name": "w", "tasks": []}"#)[0].0, "tasks");
 }
+
+#[test]
+fn what_is_longer_than_jobs_json_allows_is_a_problem() {
+    let tasks: Vec<String> =
+        (0..1001).map(|n| format!("{{\"task_key\": \"t{n}\", \"shell_task\": {{\"command\": \"true\"}}}}")).collect();
+    let tags: Vec<String> = (0..26).map(|n| format!("\"t{n}\": \"\"")).collect();
+    let found = problems(&format!(
+        "{{\"name\": \"{}\", \"description\": \"{}\", \"tasks\": [{}], \"tags\": {{{}}}}}",
+        "n".repeat(4097),
+        "ä".repeat(27_701),
+        tasks.join(","),
+        tags.join(",")
+    ));
+    let places: Vec<&str> = found.iter().map(|(at, _)| at.as_str()).collect();
+    assert_eq!(places, ["name", "description", "tasks", "tags"]);
+    assert_eq!(found[2].1, "at most 1000 tasks, found 1001");
+}
