@@ -40,8 +40,8 @@ pub(crate) struct Attempt {
 pub(crate) struct Memory {
     /// The tables that were rebuilt already.
     pub(crate) rebuilt: Mutex<BTreeSet<TableName>>,
-    /// The items of a loop that succeeded already.
-    pub(crate) items: Mutex<BTreeMap<usize, TaskOutcome>>,
+    /// The items of a loop that succeeded already, with what they were run for.
+    pub(crate) items: Mutex<BTreeMap<usize, (Value, TaskOutcome)>>,
 }
 
 /// What one attempt is about.
@@ -253,6 +253,15 @@ pub(crate) fn rank(error: &Error) -> u8 {
         Kind::Stopped => 0,
         kind if kind.is_transient() => 1,
         _ => 2,
+    }
+}
+
+/// The kind that an error inside of a task has for that task. A part that ran out of its own time has not been stopped from
+/// outside: it failed, and may not fail again.
+pub(crate) fn kind_above(error: &Error, state: ResultState) -> Kind {
+    match error.kind() {
+        Kind::Stopped if state == ResultState::TimedOut => Kind::Unavailable,
+        kind => kind,
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Board<'a> {
     outcomes: Vec<Option<TaskOutcome>>,
     /// How many dependencies of each task have not ended.
     missing: Vec<usize>,
-    /// How the tasks before each one ended. One that was not selected, or is switched off, hands on those before it.
+    /// How the tasks before each one ended. One that was not selected hands on those before it.
     before: Vec<Vec<Ended>>,
     /// Tasks without missing dependencies that were not looked at yet.
     open: Vec<usize>,
@@ -73,14 +73,13 @@ impl<'a> Board<'a> {
 
     /// Notes how a task ended.
     pub(crate) fn end(&mut self, index: usize, outcome: TaskOutcome) {
-        let is_passed_through = outcome.state == ResultState::Disabled || !self.selected.contains(&index);
-        let passed_on = is_passed_through.then(|| self.before[index].clone());
+        let passed_on = (!self.selected.contains(&index)).then(|| self.before[index].clone());
         for dependent in self.workflow.dag().dependents(index) {
             let ended = match (&passed_on, self.workflow.tasks()[*dependent].outcome_of(index)) {
                 (Some(_), _) => Vec::new(),
                 // Whoever waits for the other outcome was not chosen.
                 (None, Some(wanted)) if outcome.state.is_success() && outcome.condition() != Some(wanted) => {
-                    vec![Ended::LeftOut]
+                    vec![Ended::NotChosen]
                 }
                 (None, _) => vec![Ended::from(outcome.state)],
             };

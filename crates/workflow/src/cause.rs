@@ -29,6 +29,15 @@ pub struct Cause {
     /// The tasks that were asked for, when it was not all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<String>,
+    /// The start of the interval it repeats, when it belongs to a backfill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<DateTime<Utc>>,
+    /// Whether tables were to be rebuilt from all of their upstream.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full_refresh: bool,
+    /// The event times that were to be processed again, from the first to before the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 /// The sort of thing that starts a run.

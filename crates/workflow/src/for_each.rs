@@ -9,10 +9,11 @@ use stage::{Context, Error, Progress, Result};
 use tokio::time::Instant;
 
 use crate::action::Output;
-use crate::attempt::{Trial, lock, rank};
+use crate::attempt::{Trial, kind_above, lock, rank};
 use crate::definition::Body;
 use crate::outcome::TaskOutcome;
 use crate::runner::{Shared, values};
+use crate::state::ResultState;
 use crate::task::run_task;
 
 /// The most items of one list.
@@ -41,7 +42,7 @@ pub(crate) async fn items(
         }
         let outcome = run_task(task, &item_key, trial.execution.position, Some(&item), shared).await;
         if outcome.state.is_success() {
-            lock(&trial.memory.items).insert(index, outcome.kept());
+            lock(&trial.memory.items).insert(index, (item.clone(), outcome.kept()));
         }
         outcome
     };
@@ -66,11 +67,9 @@ fn list(text: &str) -> Result<Vec<Value>> {
 
 /// How an item ended before, if it succeeded and was the same.
 fn succeeded_before(trial: &Trial<'_>, index: usize, key: &str, item: &Value) -> Option<TaskOutcome> {
-    if let Some(outcome) = lock(&trial.memory.items).get(&index) {
-        return Some(outcome.kept());
-    }
-    let (input, outcome) = trial.shared.facts.items.get(key)?;
-    (input == item).then(|| outcome.kept())
+    let is_same = |(input, outcome): &(Value, TaskOutcome)| (input == item).then(|| outcome.kept());
+    let in_earlier_attempt = lock(&trial.memory.items).get(&index).and_then(is_same);
+    in_earlier_attempt.or_else(|| trial.shared.facts.items.get(key).and_then(is_same))
 }
 
 fn summed(outcomes: Vec<TaskOutcome>, count: usize, output: &mut Output) -> Result<()> {
@@ -84,11 +83,12 @@ fn summed(outcomes: Vec<TaskOutcome>, count: usize, output: &mut Output) -> Resu
         .map(|outcome| outcome.task_key.as_str())
         .collect();
     let first_keys = keys.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-    let errors = outcomes.iter().filter_map(|outcome| outcome.error.as_ref());
-    let Some(worst) = errors.reduce(|first, other| if rank(other) > rank(first) { other } else { first }) else {
+    let errors = outcomes.iter().filter_map(|outcome| Some((outcome.error.as_ref()?, outcome.state)));
+    let weight = |(error, state): (&Error, ResultState)| (rank(error), state == ResultState::TimedOut);
+    let Some(worst) = errors.reduce(|first, other| if weight(other) > weight(first) { other } else { first }) else {
         return Ok(());
     };
     let message =
         format!("{failed} of {count} items did not succeed ({first_keys}{})", if failed > 3 { ", .." } else { "" });
-    Err(Error::new(worst.kind(), format!("{message}: {}", worst.chain())))
+    Err(Error::new(kind_above(worst.0, worst.1), format!("{message}: {}", worst.0.chain())))
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 use stage::{Error, Progress, Result};
 
@@ -179,16 +179,18 @@ impl History {
         .await
     }
 
-    /// Begins a run that waited for its turn. `false` when it no longer waits.
+    /// Begins a run that waited for its turn, with what it turned out to be. `false` when it no longer waits.
     ///
     /// # Errors
     /// As [`History::open`].
-    pub async fn begin_queued(&self, run: i64, plan: Vec<PlannedTask>) -> Result<bool> {
+    pub async fn begin_queued(&self, number: i64, run: NewRun, plan: Vec<PlannedTask>) -> Result<bool> {
         let begun = self.blocking(move |inner| {
+            let run = &run;
             inner.held("record the start of a run", |transaction| {
-                let sql = "UPDATE runs SET started_at = ?2, process = ?3
+                let sql = "UPDATE runs SET started_at = ?2, process = ?3, parameters = ?4, cause = ?5
                     WHERE number = ?1 AND state IS NULL AND started_at IS NULL";
-                let changed = transaction.execute(sql, params![run, now(), std::process::id()])?;
+                let which = params![number, now(), std::process::id(), json(&run.parameters)?, json(&run.cause)?];
+                let (changed, run) = (transaction.execute(sql, which)?, number);
                 insert_plan(transaction, run, &plan)?;
                 Ok((changed > 0).then_some(run))
             })
@@ -196,27 +198,41 @@ impl History {
         Ok(begun.await?.is_some())
     }
 
-    /// Opens a run that has ended, or was interrupted, once more. Returns how often it was repaired, this time included if
-    /// it is a repair; `None` when the run goes on, or another process was faster.
+    /// Opens a run that has ended, or was interrupted, once more; `before` is how it was found. What is not `kept` is to be
+    /// done again, and no longer has a state. Returns how often the run was repaired, this time included if it is a repair;
+    /// `None` when the run goes on, or another process was faster.
     ///
     /// # Errors
     /// As [`History::open`].
-    pub async fn reopen(&self, run: i64, is_repair: bool, plan: Vec<PlannedTask>) -> Result<Option<u32>> {
+    pub async fn reopen(
+        &self,
+        before: &RunRecord,
+        is_repair: bool,
+        plan: Vec<PlannedTask>,
+        kept: BTreeSet<String>,
+    ) -> Result<Option<u32>> {
+        let before = before.clone();
         let reopened = self.blocking(move |inner| {
             inner.mark_interrupted().map_err(explained(READ))?;
-            let mut repairs = 0;
             let held = inner.held("open a run once more", |transaction| {
+                // A process that went on with it in the meantime has left its number, or another end.
                 let sql = "UPDATE runs SET state = NULL, ended_at = NULL, error_kind = NULL, error_message = NULL,
                     cancel_asked_at = NULL, started_at = coalesce(started_at, ?3), process = ?4, repairs = repairs + ?2,
                     resumes = resumes + (1 - ?2)
-                    WHERE number = ?1 AND state IS NOT NULL";
-                let changed = transaction.execute(sql, params![run, is_repair, now(), std::process::id()])?;
-                let sql = "SELECT repairs FROM runs WHERE number = ?1";
-                repairs = transaction.query_row(sql, [run], |row| row.get(0)).optional()?.unwrap_or_default();
-                insert_plan(transaction, run, &plan)?;
-                Ok((changed > 0).then_some(run))
+                    WHERE number = ?1 AND state = ?5 AND repairs = ?6 AND process = ?7 AND ended_at IS ?8";
+                let state = before.state.map(ResultState::name);
+                let ended_at = before.ended_at.map(|at| at.timestamp_micros());
+                let (now, process) = (now(), std::process::id());
+                let which =
+                    params![before.number, is_repair, now, process, state, before.repairs, before.process, ended_at];
+                if transaction.execute(sql, which)? == 0 {
+                    return Ok(None);
+                }
+                forget_ends(transaction, before.number, &kept)?;
+                insert_plan(transaction, before.number, &plan)?;
+                Ok(Some(before.number))
             })?;
-            Ok(held.map(|_| repairs))
+            Ok(held.map(|_| before.repairs + u32::from(is_repair)))
         });
         reopened.await
     }
@@ -265,7 +281,7 @@ impl History {
             let sql = "INSERT INTO tasks (run, task_key, position, input, started_at, executions) VALUES (?1, ?2, ?3, ?4, ?5, 1)
                 ON CONFLICT (run, task_key) DO UPDATE SET executions = executions + 1, input = ?4, state = NULL,
                     ended_at = NULL, error_kind = NULL, error_message = NULL,
-                    started_at = CASE WHEN ?6 = 0 THEN ?5 ELSE started_at END";
+                    started_at = CASE WHEN ?6 = 0 THEN ?5 ELSE coalesce(started_at, ?5) END";
             let mut upsert = transaction.prepare_cached(sql)?;
             upsert.execute(params![run, task_key, position, input, now(), attempt_number])?;
             let sql = "INSERT OR REPLACE INTO attempts (run, task_key, repair, attempt_number, started_at)
@@ -422,6 +438,11 @@ impl History {
         self.blocking(move |inner| inner.details(number).map_err(explained(READ))).await
     }
 
+    /// Lets go of a run whose work was given up in this process without an end. It is found as interrupted.
+    pub(crate) fn abandon(&self, run: i64) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).alive.release(run);
+    }
+
     async fn change<T: Send + 'static>(
         &self,
         doing: &'static str,
@@ -446,6 +467,10 @@ const READ: &str = "read the run history";
 /// The folder of the tasks' logs, beside the history.
 const LOGS_FOLDER: &str = "logs";
 
+fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
 /// Inserts a run, begun or waiting for its turn.
 fn insert_run(transaction: &Transaction<'_>, run: &NewRun, is_begun: bool) -> rusqlite::Result<i64> {
     insert_run_at(transaction, run, now(), is_begun)
@@ -453,9 +478,7 @@ fn insert_run(transaction: &Transaction<'_>, run: &NewRun, is_begun: bool) -> ru
 
 /// [`insert_run`] at a time in microseconds since 1970.
 fn insert_run_at(transaction: &Transaction<'_>, run: &NewRun, now: i64, is_begun: bool) -> rusqlite::Result<i64> {
-    let as_json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
-    let parameters = serde_json::to_string(&run.parameters).map_err(as_json)?;
-    let cause = serde_json::to_string(&run.cause).map_err(as_json)?;
+    let (parameters, cause) = (json(&run.parameters)?, json(&run.cause)?);
     let due_at = run.cause.due_at.map(|due| due.timestamp_micros());
     let process = std::process::id();
     let sql = "INSERT INTO runs (workflow, parameters, cause, due_at, parent, process, queued_at, started_at)
@@ -482,6 +505,21 @@ fn insert_plan(transaction: &Transaction<'_>, run: i64, plan: &[PlannedTask]) ->
     for (position, task) in plan.iter().enumerate() {
         let depends_on = Value::from(task.depends_on.clone()).to_string();
         insert.execute(params![run, task.task_key, count(position as u64), depends_on, task.does])?;
+    }
+    Ok(())
+}
+
+/// Takes their state from the tasks and items that are to be done again, so that they are still to be done if this process
+/// dies before it comes to them.
+fn forget_ends(transaction: &Transaction<'_>, run: i64, kept: &BTreeSet<String>) -> rusqlite::Result<()> {
+    let mut select = transaction.prepare_cached("SELECT task_key FROM tasks WHERE run = ?1")?;
+    let keys: Vec<String> = select.query_map([run], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let sql =
+        "UPDATE tasks SET state = NULL, started_at = NULL, ended_at = NULL, error_kind = NULL, error_message = NULL
+        WHERE run = ?1 AND task_key = ?2";
+    let mut forget = transaction.prepare_cached(sql)?;
+    for key in keys.iter().filter(|key| !kept.contains(*key)) {
+        forget.execute(params![run, key])?;
     }
     Ok(())
 }

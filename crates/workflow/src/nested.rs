@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use stage::{Context, Error, Result};
+use stage::{Context, Error, Kind, Result};
 
 use crate::action::Output;
-use crate::attempt::{Trial, rank};
+use crate::attempt::{Trial, kind_above, rank};
 use crate::cause::{Cause, CauseKind};
 use crate::check::MOST_LEVELS;
 use crate::event::Event;
@@ -57,7 +57,7 @@ fn failure(outcome: &RunOutcome, name: &str) -> Result<()> {
         ResultState::Canceled => Err(Error::stopped(format!("run {number} of workflow `{name}` was stopped"))),
         state => {
             let worst = errors.reduce(|first, other| if rank(other) > rank(first) { other } else { first });
-            let kind = worst.map_or(stage::Kind::Data, Error::kind);
+            let kind = worst.map_or(Kind::Data, |error| kind_above(error, state));
             let why = worst.map(|error| format!(": {}", error.chain())).unwrap_or_default();
             Err(Error::new(kind, format!("run {number} of workflow `{name}` ended as {state}{why}")))
         }

@@ -169,31 +169,46 @@ pub(crate) enum RunStop {
     Canceled,
 }
 
-/// How a run ended: its leaf tasks decide, the selected ones after which no other selected one comes. What was left out is
-/// no failure. A run that was stopped, and for that left work undone, is stopped rather than failed.
+/// How a run ended: its leaf tasks decide, the selected ones after which no other selected one comes that is not disabled.
+/// What was excluded or disabled is no failure. A run that was stopped, and for that left work undone, is stopped rather than
+/// failed.
 pub(crate) fn run_state(
     workflow: &Workflow,
     selected: &BTreeSet<usize>,
     tasks: &[TaskOutcome],
     stop: RunStop,
 ) -> ResultState {
-    use ResultState::{Canceled, Failed, Interrupted, Success, SuccessWithFailures, TimedOut, UpstreamCanceled};
+    use ResultState::{
+        Canceled, Failed, Interrupted, Success, SuccessWithFailures, TimedOut, UpstreamCanceled, UpstreamFailed,
+    };
     let states = || selected.iter().filter_map(|task| tasks.get(*task)).map(|task| task.state);
     let any = |state: ResultState| states().any(|one| one == state);
     let is_bad = |state: ResultState| state.is_failure() || matches!(state, Canceled | UpstreamCanceled);
-    let is_leaf = |task: &usize| workflow.dag().downstream([*task]).intersection(selected).count() == 1;
-    let bad: Vec<usize> =
-        selected.iter().copied().filter(|task| tasks.get(*task).is_some_and(|task| is_bad(task.state))).collect();
     let left_undone = any(Canceled) || any(UpstreamCanceled);
+    let leaf_states = leaves(workflow, selected, tasks).into_iter().filter_map(|task| tasks.get(task));
     match stop {
-        _ if bad.is_empty() => Success,
+        _ if !states().any(is_bad) => Success,
         RunStop::Canceled if left_undone => Canceled,
         RunStop::TimedOut if left_undone || any(TimedOut) => TimedOut,
-        _ if !bad.iter().any(is_leaf) => SuccessWithFailures,
+        _ if !leaf_states.map(|task| task.state).any(is_bad) => SuccessWithFailures,
         _ if any(Failed) || any(Interrupted) => Failed,
         _ if any(TimedOut) => TimedOut,
+        _ if any(UpstreamFailed) => Failed,
         _ => Canceled,
     }
+}
+
+/// The selected tasks after which no other selected one comes that is not disabled.
+fn leaves(workflow: &Workflow, selected: &BTreeSet<usize>, tasks: &[TaskOutcome]) -> Vec<usize> {
+    let counts = |task: usize| {
+        selected.contains(&task) && tasks.get(task).is_some_and(|task| task.state != ResultState::Disabled)
+    };
+    let mut is_followed = vec![false; workflow.tasks().len()];
+    for task in workflow.dag().levels().concat().into_iter().rev() {
+        let after = workflow.dag().dependents(task);
+        is_followed[task] = after.iter().any(|after| counts(*after) || is_followed[*after]);
+    }
+    (0..is_followed.len()).filter(|task| counts(*task) && !is_followed[*task]).collect()
 }
 
 #[cfg(test)]

@@ -49,6 +49,20 @@ pub(crate) struct Kept {
     pub(crate) items: BTreeMap<String, (Value, TaskOutcome)>,
     /// How often each task was started before.
     pub(crate) executions: BTreeMap<String, u32>,
+    /// The number of the next attempt of tasks that were begun and did not end; those of others begin with 0.
+    pub(crate) attempts: BTreeMap<String, u32>,
+}
+
+impl Kept {
+    /// The tasks and items whose end stands, by their keys.
+    pub(crate) fn keys(&self, before: &RunDetails) -> BTreeSet<String> {
+        let tasks: BTreeSet<&str> = self.tasks.values().map(|task| task.task_key.as_str()).collect();
+        let stands = |key: &str| {
+            let of_loop = key.split_once('[').map(|(task, _)| task);
+            tasks.contains(key) || self.items.contains_key(key) || of_loop.is_some_and(|task| tasks.contains(task))
+        };
+        before.tasks.iter().map(|task| task.task_key.clone()).filter(|key| stands(key)).collect()
+    }
 }
 
 impl Again {
@@ -85,6 +99,13 @@ impl Again {
             {
                 let outcome = TaskOutcome::of_record(record, state);
                 kept.items.insert(record.task_key.clone(), (input.clone(), outcome));
+            }
+        }
+        // A repair counts its attempts anew; what is resumed goes on with those of before, which stay in the history.
+        if !self.is_repair() {
+            for attempt in before.attempts.iter().filter(|attempt| attempt.repair == before.run.repairs) {
+                let next = kept.attempts.entry(attempt.task_key.clone()).or_default();
+                *next = (*next).max(attempt.attempt_number + 1);
             }
         }
         Ok(kept)

@@ -4,9 +4,20 @@
 //! |---|---|
 //! | `SUCCESS`, `SUCCESS_WITH_FAILURES` | succeeded |
 //! | `FAILED`, `TIMEDOUT`, `UPSTREAM_FAILED`, `INTERRUPTED` | failed |
-//! | `CANCELED`, `UPSTREAM_CANCELED` | cancelled |
-//! | `EXCLUDED`, `MAXIMUM_CONCURRENT_RUNS_REACHED`, a condition task with the other outcome | left out |
-//! | `DISABLED` | nothing: as if it were not there, and so for a task that was not selected |
+//! | `CANCELED`, `UPSTREAM_CANCELED` | cancelled, which those who handle failures take for one |
+//! | `EXCLUDED`, `MAXIMUM_CONCURRENT_RUNS_REACHED` | excluded, which is taken for a success |
+//! | a condition task with the other outcome | not chosen: no success and no failure |
+//! | `DISABLED` | disabled: it has ended, without success and without failure |
+//! | a task that was not selected | nothing: as if it were not there |
+//!
+//! Who waits for nothing but excluded tasks and outcomes that did not come is excluded, whatever its `run_if` says. Whose
+//! `run_if` does not hold for no other reason than that tasks are disabled is disabled too. The rules, and that excluded is as
+//! good as succeeded, are those of the Databricks pages "Configure task dependencies" and "Disabled tasks in Lakeflow Jobs".
+//!
+//! | Not run, `run_if` | ends as |
+//! |---|---|
+//! | one of the first three | `UPSTREAM_FAILED` when one failed, else `UPSTREAM_CANCELED` when one was cancelled, else `EXCLUDED` |
+//! | `AT_LEAST_ONE_FAILED`, `ALL_FAILED` | `EXCLUDED` |
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,13 +33,13 @@ pub enum RunIf {
     AllSuccess,
     /// At least one succeeded.
     AtLeastOneSuccess,
-    /// None failed or was cancelled, and at least one succeeded.
+    /// None failed or was cancelled, and at least one succeeded or was excluded.
     NoneFailed,
     /// All have ended, however.
     AllDone,
-    /// At least one failed.
+    /// At least one failed or was cancelled.
     AtLeastOneFailed,
-    /// All of them failed.
+    /// All of them failed or were cancelled.
     AllFailed,
 }
 
@@ -38,9 +49,10 @@ pub(crate) enum Ended {
     Succeeded,
     Failed,
     Canceled,
-    LeftOut,
-    /// As if it were not there.
-    Nothing,
+    Excluded,
+    /// A condition task whose outcome is not the one that was waited for.
+    NotChosen,
+    Disabled,
 }
 
 impl From<ResultState> for Ended {
@@ -53,8 +65,8 @@ impl From<ResultState> for Ended {
             Success | SuccessWithFailures => Ended::Succeeded,
             Failed | TimedOut | UpstreamFailed | Interrupted => Ended::Failed,
             Canceled | UpstreamCanceled => Ended::Canceled,
-            Excluded | MaximumConcurrentRunsReached | Missed => Ended::LeftOut,
-            Disabled => Ended::Nothing,
+            Excluded | MaximumConcurrentRunsReached | Missed => Ended::Excluded,
+            Disabled => Ended::Disabled,
         }
     }
 }
@@ -62,29 +74,39 @@ impl From<ResultState> for Ended {
 impl RunIf {
     /// What becomes of the task: `None` when it runs, else the state it ends in without having started.
     pub(crate) fn refuses(self, before: &[Ended]) -> Option<ResultState> {
-        let before: Vec<Ended> = before.iter().copied().filter(|ended| *ended != Ended::Nothing).collect();
         if before.is_empty() {
             return None;
         }
-        let any = |ended: Ended| before.contains(&ended);
-        let all = |ended: Ended| before.iter().all(|one| *one == ended);
-        let runs = match self {
-            RunIf::AllSuccess => all(Ended::Succeeded),
-            RunIf::AtLeastOneSuccess => any(Ended::Succeeded),
-            RunIf::NoneFailed => !any(Ended::Failed) && !any(Ended::Canceled) && any(Ended::Succeeded),
-            RunIf::AllDone => true,
-            RunIf::AtLeastOneFailed => any(Ended::Failed),
-            RunIf::AllFailed => all(Ended::Failed),
-        };
-        if runs {
+        let not_chosen = |ended: &Ended| matches!(ended, Ended::Excluded | Ended::NotChosen);
+        if before.iter().all(not_chosen) {
+            return Some(ResultState::Excluded);
+        }
+        if self.holds(before) {
             return None;
         }
-        // Who waits for a failure and does not get one is left out, whatever else happened.
+        let enabled: Vec<Ended> = before.iter().copied().filter(|ended| *ended != Ended::Disabled).collect();
+        if enabled.len() < before.len() && (enabled.is_empty() || self.holds(&enabled)) {
+            return Some(ResultState::Disabled);
+        }
+        // Who waits for a failure and does not get one is excluded, whatever else happened.
         let waits_for_success = !matches!(self, RunIf::AtLeastOneFailed | RunIf::AllFailed);
         Some(match () {
-            () if waits_for_success && any(Ended::Failed) => ResultState::UpstreamFailed,
-            () if waits_for_success && any(Ended::Canceled) => ResultState::UpstreamCanceled,
+            () if waits_for_success && before.contains(&Ended::Failed) => ResultState::UpstreamFailed,
+            () if waits_for_success && before.contains(&Ended::Canceled) => ResultState::UpstreamCanceled,
             () => ResultState::Excluded,
         })
+    }
+
+    fn holds(self, before: &[Ended]) -> bool {
+        let succeeded = |ended: &Ended| matches!(ended, Ended::Succeeded | Ended::Excluded);
+        let failed = |ended: &Ended| matches!(ended, Ended::Failed | Ended::Canceled);
+        match self {
+            RunIf::AllSuccess => before.iter().all(succeeded),
+            RunIf::AtLeastOneSuccess => before.iter().any(succeeded),
+            RunIf::NoneFailed => !before.iter().any(failed) && before.iter().any(succeeded),
+            RunIf::AllDone => true,
+            RunIf::AtLeastOneFailed => before.iter().any(failed),
+            RunIf::AllFailed => before.iter().all(failed),
+        }
     }
 }

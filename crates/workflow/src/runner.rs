@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde_json::{Map, Value};
-use stage::{Context, Error, Progress, Result, Stage};
+use stage::{Context, Error, Interval, Progress, Result, Stage};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::board::{Board, Turn};
 use crate::cause::Cause;
 use crate::definition::{Work, Workflow};
 use crate::event::Event;
-use crate::history::{Execution, History, NewRun, PlannedTask, RunEnd, TaskEnd};
+use crate::history::{Execution, History, NewRun, PlannedTask, RunEnd, RunRecord, TaskEnd};
 use crate::outcome::{RunOutcome, RunStop, TaskOutcome, run_state};
 use crate::reference::{Job, Scope, TaskResults, Template, Trigger, Workspace};
 use crate::request::{Again, Kept, Request, ended_run};
@@ -96,17 +96,25 @@ pub(crate) async fn run_nested(
     let selected = request.selection.resolve(workflow)?;
     let parameters = workflow.parameters_with(&context.parameters)?;
     let history = surroundings.history;
-    let number = match request.queued {
-        Some(number) if history.begin_queued(number, plan(workflow)).await? => number,
-        Some(number) => return Err(Error::conflict(format!("run {number} no longer waits for its turn"))),
-        None => {
-            let cause = Cause { tasks: keys_unless_all(workflow, &selected), ..request.cause.clone() };
-            let run = NewRun { workflow: workflow.name().to_owned(), parameters: parameters.clone(), cause, parent };
-            history.begin_run(run, plan(workflow)).await?
-        }
+    let cause = Cause {
+        tasks: keys_unless_all(workflow, &selected),
+        backfill: request.backfill,
+        full_refresh: context.full_refresh,
+        interval: context.interval.map(|interval| (interval.from, interval.to)),
+        ..request.cause.clone()
     };
-    let begun = Begun { number, repair: 0, kept: Kept::default(), parameters, cause: request.cause.clone() };
-    run_begun(context, workflow, selected, begun, above, surroundings, request).await
+    let run =
+        NewRun { workflow: workflow.name().to_owned(), parameters: parameters.clone(), cause: cause.clone(), parent };
+    let number = match request.queued {
+        Some(number) => match history.begin_queued(number, run, plan(workflow)).await? {
+            true => number,
+            false => return Err(Error::conflict(format!("run {number} no longer waits for its turn"))),
+        },
+        None => history.begin_run(run, plan(workflow)).await?,
+    };
+    let started = context.now();
+    let begun = Begun { number, repair: 0, kept: Kept::default(), parameters, cause, started, asked: started };
+    run_begun(context, workflow, selected, begun, above, surroundings).await
 }
 
 /// Goes on with a run that has ended, under its number, with the definition of today.
@@ -128,12 +136,20 @@ pub async fn run_again(
     given.retain(|name, _| workflow.parameters().contains_key(name));
     given.extend(context.parameters.clone());
     let parameters = workflow.parameters_with(&given)?;
-    let reopened = surroundings.history.reopen(number, again.is_repair(), plan(workflow)).await?;
-    let repair = reopened.ok_or_else(|| Error::conflict(format!("run {number} is being gone on with elsewhere")))?;
     let selected = again.selected(workflow, &before.run.cause)?;
-    let begun = Begun { number, repair, kept, parameters, cause: before.run.cause.clone() };
-    let request = Request { cause: before.run.cause, ..Request::default() };
-    run_begun(context, workflow, selected, begun, &[], surroundings, &request).await
+    let (is_repair, standing) = (again.is_repair(), kept.keys(&before));
+    let reopened = surroundings.history.reopen(&before.run, is_repair, plan(workflow), standing).await?;
+    let repair = reopened.ok_or_else(|| Error::conflict(format!("run {number} is being gone on with elsewhere")))?;
+    let RunRecord { cause, started_at, queued_at, .. } = before.run;
+    let context = Context {
+        full_refresh: context.full_refresh || cause.full_refresh,
+        interval: context.interval.or(cause.interval.map(|(from, to)| Interval { from, to })),
+        ..context.clone()
+    };
+    // Times that tasks refer to are those of the run as it began, so that what goes on means the same.
+    let started = started_at.unwrap_or_else(|| context.now());
+    let begun = Begun { number, repair, kept, parameters, cause, started, asked: queued_at };
+    run_begun(&context, workflow, selected, begun, &[], surroundings).await
 }
 
 /// A run that has its number.
@@ -143,6 +159,22 @@ struct Begun {
     kept: Kept,
     parameters: BTreeMap<String, String>,
     cause: Cause,
+    /// When it first started.
+    started: DateTime<Utc>,
+    /// When it was asked for.
+    asked: DateTime<Utc>,
+}
+
+/// Lets go of a run when its work is dropped before it has ended. After its end this does nothing.
+struct Held<'a> {
+    history: &'a History,
+    number: i64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.history.abandon(self.number);
+    }
 }
 
 async fn run_begun(
@@ -152,9 +184,9 @@ async fn run_begun(
     begun: Begun,
     above: &[String],
     surroundings: &Surroundings<'_>,
-    request: &Request,
 ) -> Result<RunOutcome> {
-    let Begun { number, repair, kept, parameters, cause } = begun;
+    let Begun { number, repair, kept, parameters, cause, started: job_started, asked } = begun;
+    let _held = Held { history: surroundings.history, number };
     let started = Instant::now();
     let run_id = run_id(workflow.name(), number);
     (surroundings.events)(Event::RunStarted {
@@ -163,16 +195,15 @@ async fn run_begun(
         workflow: workflow.name().to_owned(),
         tasks: selected.len(),
     });
-    let now = context.now();
     let job = Job {
         id: workflow.name().to_owned(),
         name: workflow.name().to_owned(),
         run_id: number,
         repair_count: repair,
-        started: now,
+        started: job_started,
     };
-    let trigger = cause.trigger(now);
-    let (parameters, unfilled) = filled(parameters, &job, &trigger, surroundings.workspace, request);
+    let trigger = cause.trigger(asked);
+    let (parameters, unfilled) = filled(parameters, &job, &trigger, surroundings.workspace, cause.backfill);
     let context = inside_run(context, &run_id, parameters);
     let deadline = workflow.timeout().and_then(|timeout| started.checked_add(timeout));
     let facts = Facts {
@@ -181,11 +212,12 @@ async fn run_begun(
         slots: Semaphore::new(workflow.max_parallel_tasks().min(Semaphore::MAX_PERMITS)),
         job,
         trigger,
-        backfill: request.backfill,
+        backfill: cause.backfill,
         above: above.iter().cloned().chain([workflow.name().to_owned()]).collect(),
         results: Mutex::default(),
         items: kept.items,
         executions: kept.executions,
+        attempts: kept.attempts,
         unfilled,
     };
     let deadline = deadline.into_iter().chain(context.deadline.map(Instant::from_std)).min();
@@ -210,19 +242,11 @@ fn filled(
     job: &Job,
     trigger: &Trigger,
     workspace: &Workspace,
-    request: &Request,
+    backfill: Option<DateTime<Utc>>,
 ) -> (BTreeMap<String, String>, Option<String>) {
     let (none, no_tasks) = (BTreeMap::new(), BTreeMap::new());
-    let scope = Scope {
-        job,
-        parameters: &none,
-        trigger,
-        workspace,
-        task: None,
-        tasks: &no_tasks,
-        input: None,
-        backfill: request.backfill,
-    };
+    let scope =
+        Scope { job, parameters: &none, trigger, workspace, task: None, tasks: &no_tasks, input: None, backfill };
     let mut unfilled = None;
     let fill = |(name, text): (String, String)| {
         let template = Template::parse_parameter(&text).map_err(|problem| Error::config(problem.to_string()));
@@ -256,6 +280,8 @@ pub(crate) struct Facts {
     pub(crate) items: BTreeMap<String, (Value, TaskOutcome)>,
     /// How often tasks were started in earlier tries.
     pub(crate) executions: BTreeMap<String, u32>,
+    /// The number of the next attempt of tasks that were begun in an earlier try and did not end.
+    pub(crate) attempts: BTreeMap<String, u32>,
     /// Why a parameter could not be filled in.
     pub(crate) unfilled: Option<String>,
 }
@@ -292,9 +318,6 @@ impl Shared<'_> {
     }
 
     fn publish(&self, outcome: &TaskOutcome) {
-        if !outcome.state.is_executed() {
-            return;
-        }
         let results = TaskResults {
             run_id: self.task_run_id(&outcome.task_key),
             result_state: outcome.state,
@@ -312,6 +335,7 @@ impl Shared<'_> {
         let execution = self.execution(&outcome.task_key, position, None);
         let recorded = self.surroundings.history.end_task(&execution, TaskEnd::new(&outcome)).await;
         note(recorded, "could not record the end of a task");
+        self.publish(&outcome);
         outcome
     }
 }

@@ -42,12 +42,13 @@ async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, sha
     outcome.executions = shared.facts.executions.get(task_key).copied().unwrap_or_default();
     let mut first_start = None;
     let mut progress = Progress::default();
-    let mut number = 0;
+    let first_number = shared.facts.attempts.get(task_key).copied().unwrap_or_default();
+    let mut number = first_number;
     let memory = Memory::default();
     let log = shared.surroundings.history.logs().task(shared.facts.number, task_key);
     loop {
         let Some(slot) = slot(task, shared).await else {
-            outcome.set_stopped(number);
+            outcome.set_stopped(number - first_number);
             break;
         };
         let started = Instant::now();
@@ -60,7 +61,7 @@ async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, sha
             name: task_key.to_owned(),
             run_id: shared.task_run_id(task_key),
             execution_count: outcome.executions,
-            retry_count: number,
+            retry_count: number - first_number,
             started: first_start.map_or_else(|| shared.context.now(), |(_, at)| at),
         };
         let trial = Trial { task, execution, current: &current, input, memory: &memory, log: &log, shared };
@@ -71,14 +72,14 @@ async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, sha
         outcome.output = ended.output;
         outcome.error = ended.error;
         let Some(error) = &outcome.error else { break };
-        let wait = next_attempt_in(task, number, outcome.state, error, started.elapsed(), shared);
+        let wait = next_attempt_in(task, number - first_number, outcome.state, error, started.elapsed(), shared);
         tell_failure(&trial, number, outcome.state, error, wait);
         number += 1;
         let Some(wait) = wait else { break };
         tokio::select! {
             biased;
             () = shared.context.cancellation.cancelled() => {
-                outcome.set_stopped(number);
+                outcome.set_stopped(number - first_number);
                 break;
             }
             () = tokio::time::sleep(wait) => {}
@@ -91,14 +92,20 @@ async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, sha
 
 /// A place to run in; `None` when the run is stopped before there is one. What only waits for other work takes none.
 async fn slot<'a>(task: &Task, shared: &'a Shared<'_>) -> Option<Option<tokio::sync::SemaphorePermit<'a>>> {
-    if matches!(task.body(), Body::ForEach { .. } | Body::RunJob { .. }) {
-        return (!shared.context.cancellation.is_cancelled()).then_some(None);
-    }
-    tokio::select! {
-        biased;
-        () = shared.context.cancellation.cancelled() => None,
-        slot = shared.facts.slots.acquire() => slot.ok().map(Some),
-    }
+    let slot = match task.body() {
+        Body::ForEach { .. } | Body::RunJob { .. } => None,
+        _ => tokio::select! {
+            biased;
+            () = shared.context.cancellation.cancelled() => return None,
+            slot = shared.facts.slots.acquire() => Some(slot.ok()?),
+        },
+    };
+    (!is_stopping(shared)).then_some(slot)
+}
+
+/// Whether nothing new is to start. An attempt can notice the end of the time a moment before what it is part of does.
+fn is_stopping(shared: &Shared<'_>) -> bool {
+    shared.context.cancellation.is_cancelled() || shared.deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 async fn recorded_attempt(trial: &Trial<'_>, number: u32) -> Attempt {
@@ -113,10 +120,10 @@ async fn recorded_attempt(trial: &Trial<'_>, number: u32) -> Attempt {
     ended
 }
 
-/// How long to wait for the next attempt; `None` when there is none.
+/// How long to wait for the next attempt, after `retries` of this task so far; `None` when there is none.
 fn next_attempt_in(
     task: &Task,
-    number: u32,
+    retries: u32,
     state: ResultState,
     error: &Error,
     elapsed: Duration,
@@ -127,9 +134,8 @@ fn next_attempt_in(
         ResultState::Failed => error.kind().is_transient(),
         _ => false,
     };
-    let stopping = shared.context.cancellation.is_cancelled();
-    let again = may_pass && !stopping && task.retry().allows_another_after(number);
-    again.then(|| backoff::wait(number, task.retry().min_interval, elapsed))
+    let again = may_pass && !is_stopping(shared) && task.retry().allows_another_after(retries);
+    again.then(|| backoff::wait(retries, task.retry().min_interval, elapsed))
 }
 
 fn tell_failure(

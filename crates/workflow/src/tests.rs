@@ -4,5 +4,6 @@ mod fakes;
 mod order;
 mod records;
 mod retries;
+mod semantics;
 mod stopping;
 mod streaming;
