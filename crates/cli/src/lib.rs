@@ -15,6 +15,7 @@ pub mod scaffold;
 pub mod schema;
 mod signals;
 mod streaming;
+mod tasks;
 mod testing;
 mod workbench;
 

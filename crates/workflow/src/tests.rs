@@ -4,5 +4,6 @@ mod fakes;
 mod order;
 mod records;
 mod retries;
+mod shell;
 mod stopping;
 mod streaming;

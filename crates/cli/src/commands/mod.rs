@@ -25,7 +25,9 @@ mod stream;
 mod test;
 mod vacuum;
 
-pub(crate) use self::query::ask;
+pub(crate) use self::optimize::told as compaction_told;
+pub(crate) use self::query::{ask, planned};
+pub(crate) use self::vacuum::told as vacuum_told;
 use ::stage::{Error, Layer, Result, TableName};
 
 use crate::args::{Arguments, Command, OutputFormat, ProjectArguments};
@@ -113,7 +115,7 @@ fn any_table_name(workbench: &Workbench, text: &str) -> Result<TableName> {
 }
 
 /// What is not there cannot be looked after.
-async fn expect_existing(workbench: &Workbench, name: &TableName) -> Result<()> {
+pub(crate) async fn expect_existing(workbench: &Workbench, name: &TableName) -> Result<()> {
     match workbench.lake.open(name).await?.version() {
         Some(_) => Ok(()),
         None => Err(Error::data(format!("{name} does not exist yet; run the task that fills it first"))),

@@ -114,8 +114,10 @@ fn summary(outcome: &RunOutcome, output: OutputFormat) -> String {
     if super::is_for_programs(output) {
         let tasks = outcome.tasks.iter().map(|task| {
             json!({
-                "task_key": task.task_key, "state": task.state, "seconds": task.seconds, "progress": task.output.progress,
-                "error": task.error.as_ref().map(::stage::Error::chain),
+                "task_key": task.task_key, "state": task.state, "executions": task.executions, "seconds": task.seconds,
+                "progress": task.output.progress, "values": task.output.values, "rows": task.output.rows,
+                "error": task.error.as_ref().map(Error::chain),
+                "error_kind": task.error.as_ref().map(|error| error.kind().name()),
             })
         });
         let tasks: Vec<_> = tasks.collect();

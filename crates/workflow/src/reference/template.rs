@@ -87,15 +87,23 @@ impl Template {
     /// # Errors
     /// [`stage::Kind::Config`] for a reference that has no value in this scope; the message names it and says why.
     pub fn fill(&self, scope: &Scope<'_>) -> Result<String> {
+        self.fill_with(scope, |value| value)
+    }
+
+    /// The same, with what `written` makes of each value.
+    ///
+    /// # Errors
+    /// As [`Template::fill`].
+    pub(crate) fn fill_with(&self, scope: &Scope<'_>, written: impl Fn(String) -> String) -> Result<String> {
         let mut filled = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => filled.push_str(text),
                 Piece::Reference(reference) => {
                     let value = scope.value(reference);
-                    filled.push_str(
-                        &value.map_err(|reason| Error::config(format!("cannot fill `{reference}`: {reason}")))?,
-                    );
+                    let value =
+                        value.map_err(|reason| Error::config(format!("cannot fill `{reference}`: {reason}")))?;
+                    filled.push_str(&written(value));
                 }
             }
         }
