@@ -1,5 +1,9 @@
 //! Tasks that bring no table forward: queries, programs, maintenance, and what they leave for the tasks after them.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
 use serde_json::{Value, json};
 
 use crate::place::Place;
@@ -127,4 +131,82 @@ fn mistakes_in_queries_and_maintenance_are_told_in_one_line() {
         project.write("workflows/daily.json", &json!({"name": "daily", "tasks": [task]}).to_string());
         project.fail(&["run", "daily"], 2, said);
     }
+}
+
+#[test]
+fn a_dry_run_fills_in_what_is_known_and_touches_nothing() {
+    let project = daily();
+    let told = project.succeed(&["run", "daily", "--dry-run", "--param", "least=2"]).out;
+    for said in [
+        "parameter least = 2\n",
+        ". enough: if {{tasks.count.values.rows}} GREATER_THAN_OR_EQUAL 2\n",
+        "known later: {{tasks.count.values.rows}}\n",
+        "after enough (true)\n",
+        "writes shop.silver.orders\n",
+        "Bearer ${secret.api.token}",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    let plan: Value =
+        serde_json::from_str(&project.succeed(&["run", "daily", "--dry-run", "--output", "json"]).out).unwrap();
+    let silver = task(&plan, "silver");
+    assert_eq!((&silver["writes"], &silver["reads"]), (&json!(["shop.silver.orders"]), &json!(["shop.bronze.orders"])));
+    assert_eq!(task(&plan, "count")["reads"], json!(["shop.silver.orders"]));
+    assert!(!project.path(".medallion").exists() && !project.path("lake").exists());
+}
+
+/// Takes one request and keeps its body.
+fn listener() -> (String, JoinHandle<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let body = std::thread::spawn(move || {
+        let mut reader = BufReader::new(listener.accept().unwrap().0);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        serde_json::from_slice(&body).unwrap()
+    });
+    (format!("http://{address}/hook"), body)
+}
+
+/// A project whose workflow fails and tells a webhook of it.
+fn telling(url: &str) -> Project {
+    let project = daily();
+    let settings = std::fs::read_to_string(project.path("medallion.toml")).unwrap();
+    project.write("medallion.toml", &format!("{settings}[notifications.webhooks.ops]\nkind = \"generic\"\nurl = \"{url}\"\n"));
+    let workflow = json!({
+        "name": "daily", "webhook_notifications": {"on_failure": [{"id": "ops"}]},
+        "tasks": [{"task_key": "only", "shell_task": {"command": "echo no luck >&2; exit 2"}}],
+    });
+    project.with("workflows/daily.json", &workflow.to_string())
+}
+
+#[test]
+fn a_webhook_hears_of_a_run_that_failed_and_of_a_test() {
+    let (url, body) = listener();
+    telling(&url).fail(&["run", "daily"], 2, "exit code 2");
+    let body = body.join().unwrap();
+    assert_eq!(
+        (body["event"].as_str(), body["workflow"].as_str(), body["run"].as_i64()),
+        (Some("failure"), Some("daily"), Some(1))
+    );
+    assert!(body.to_string().contains("task only: `sh` ended with exit code 2: no luck"), "{body}");
+
+    let (url, body) = listener();
+    let project = telling(&url);
+    project.succeed(&["notify", "ops"]);
+    assert_eq!(body.join().unwrap()["event"], "test");
+    project.fail(&["notify", "opps"], 2, "unknown webhook `opps`");
+    project.fail(&["notify", "a@example.com"], 2, "[notifications.mail]");
 }

@@ -8,6 +8,7 @@ mod args;
 mod batch_cuts;
 mod commands;
 mod memory;
+mod notifying;
 mod output;
 mod progress;
 pub mod project;

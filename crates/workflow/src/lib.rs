@@ -75,6 +75,7 @@ mod nearest;
 mod nested;
 mod outcome;
 pub mod reference;
+pub mod rehearsal;
 mod request;
 mod run_if;
 mod runner;

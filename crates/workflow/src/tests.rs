@@ -3,6 +3,7 @@
 mod fakes;
 mod order;
 mod records;
+mod rehearsal;
 mod retries;
 mod shell;
 mod stopping;

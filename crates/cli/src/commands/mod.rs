@@ -4,12 +4,14 @@
 
 mod check;
 mod completions;
+mod dry_run;
 mod explain;
 mod gaps;
 mod generate;
 mod history;
 mod interval;
 mod new;
+mod notify;
 mod optimize;
 mod produce;
 mod profile;
@@ -56,6 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Optimize(arguments) => optimize::run(open(&project)?, &arguments, output).await,
         Command::Vacuum(arguments) => vacuum::run(open(&project)?, &arguments, output).await,
         Command::Generate(arguments) => generate::run(&project, &arguments, output).await,
+        Command::Notify(arguments) => notify::run(load_checked(&project)?, &arguments).await,
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

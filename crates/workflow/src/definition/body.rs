@@ -67,8 +67,24 @@ impl Referring {
             let filled = environment.into_iter().map(|(name, text)| Ok((name, filled_around_secrets(&text, scope)?)));
             shell.env = filled.collect::<Result<_>>()?;
         }
-        work(&spec).map_err(|problem| stage::Error::config(format!("{}: {}", problem.at, problem.message)))
+        understood(&spec)
     }
+
+    /// The work as far as its references are filled in by `fill`, for showing it.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Config`] when it makes no sense before all are.
+    pub(crate) fn fill_by(&self, fill: &mut dyn FnMut(&Template) -> String) -> Result<Work> {
+        let mut spec = self.spec.clone();
+        for text in spec.texts_mut() {
+            *text = fill(&parsed(text)?);
+        }
+        understood(&spec)
+    }
+}
+
+fn understood(spec: &TaskSpec) -> Result<Work> {
+    work(spec).map_err(|problem| stage::Error::config(format!("{}: {}", problem.at, problem.message)))
 }
 
 fn parsed(text: &str) -> Result<Template> {
