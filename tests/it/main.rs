@@ -53,5 +53,6 @@ mod stream_backlog; // a stream that is told to stop while it is behind
 mod stream_crash; // kill -9 of a stream at any moment
 mod stream_equals_batch; // a stream and a run over the same topic
 mod stream_outage; // a lake that fails for a while
+mod tasks; // tasks that are no stages, and what they leave for others
 mod write_modes; // append, unique_key, merge, overwrite, clean steps
 mod wrong_input; // one clear line and the right exit code

@@ -69,6 +69,18 @@ impl SourceSpec {
         }
     }
 
+    /// Where it is, in words: what fails as a whole when it fails.
+    pub fn place(&self) -> String {
+        match self {
+            SourceSpec::Files(files) => match files.path.strip_prefix("s3://") {
+                Some(path) => format!("s3://{}", path.split('/').next().unwrap_or_default()),
+                None => files.path.clone(),
+            },
+            SourceSpec::Kafka(kafka) => format!("Kafka at {}", kafka.brokers),
+            SourceSpec::Kinesis(kinesis) => format!("the Kinesis stream {}", kinesis.stream),
+        }
+    }
+
     /// The spec of a source of files.
     pub(crate) fn files(&self) -> Result<&FilesSpec> {
         match self {

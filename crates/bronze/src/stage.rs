@@ -245,6 +245,10 @@ impl Stage for Bronze {
         Box::pin(self.advance_once(context))
     }
 
+    fn source(&self) -> Option<String> {
+        Some(self.spec.source.place())
+    }
+
     fn arrival<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let spec = self.spec.source.files()?;

@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Vacuum(VacuumArguments),
     /// Write realistic test data into the landing folder
     Generate(GenerateArguments),
+    /// Send a test notice, to see whether [notifications] of medallion.toml is right
+    Notify(NotifyArguments),
     /// Make a new project that runs
     New(NewArguments),
     /// Print or write the JSON Schemas of the project's files
@@ -104,6 +106,9 @@ pub(crate) struct RunArguments {
     /// A parameter of the workflow; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
     pub(crate) parameters: Vec<(String, String)>,
+    /// Print what the run would do, with every reference filled in that is known before it, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -314,6 +319,13 @@ pub(crate) enum GenerateKind {
     Experiments,
     /// A shop: customers, products, clicks, page views, purchases, reviews
     Behavior,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NotifyArguments {
+    /// A mail address, or the id of a webhook of medallion.toml
+    #[arg(value_name = "ADDRESS|WEBHOOK")]
+    pub(crate) to: String,
 }
 
 #[derive(Debug, Args)]

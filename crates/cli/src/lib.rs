@@ -8,6 +8,7 @@ mod args;
 mod batch_cuts;
 mod commands;
 mod memory;
+mod notifying;
 mod output;
 mod progress;
 pub mod project;
@@ -15,6 +16,7 @@ pub mod scaffold;
 pub mod schema;
 mod signals;
 mod streaming;
+mod tasks;
 mod testing;
 mod workbench;
 

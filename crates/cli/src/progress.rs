@@ -47,9 +47,13 @@ impl Display {
             Event::StageAdvanced { table, progress, seconds, .. } if !progress.idle => {
                 self.line(&format!("{table}: {} in {seconds:.2} s", told(progress)));
             }
-            Event::AttemptFailed { task_key, message, will_retry_in, .. } => {
-                let next = will_retry_in.map(|delay| format!("; trying again in {:.1} s", delay.as_secs_f64()));
-                self.line(&format!("task `{task_key}` failed: {message}{}", next.unwrap_or_default()));
+            Event::AttemptFailed { task_key, message, kind, will_retry_in, is_in_vain, .. } => {
+                let next = match will_retry_in {
+                    Some(delay) => format!("; trying again in {:.1} s", delay.as_secs_f64()),
+                    None if *is_in_vain => format!("; {}", workflow::in_vain(*kind)),
+                    None => String::new(),
+                };
+                self.line(&format!("task `{task_key}` failed: {message}{next}"));
             }
             _ => {}
         }

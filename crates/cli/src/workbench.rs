@@ -19,10 +19,10 @@ use silver::{Silver, SilverReplay};
 use sql::{Engine, EngineOptions};
 use stage::{Error, Layer, Result, Stage, TableName};
 use workflow::reference::Workspace;
-use workflow::{Built, History, Work, Workflow, Workshop};
+use workflow::{Breakers, Built, History, Work, Workflow, Workshop};
 
-use crate::memory;
 use crate::project::{Definition, Project, SqlText, Table};
+use crate::{memory, tasks};
 
 /// The part of a project's memory that SQL may reserve. The rest is for decoding, keys, row groups being written, and
 /// what libraries use without telling the pool.
@@ -30,7 +30,8 @@ const MEMORY_FOR_SQL: f64 = 0.5;
 /// Where the run history lies, below the project's folder.
 const HISTORY_FILE: &str = ".medallion/history.sqlite";
 
-/// An opened project.
+/// An opened project. Clones share the engine and the circuit breakers.
+#[derive(Clone)]
 pub struct Workbench {
     /// The project.
     pub project: Project,
@@ -39,6 +40,7 @@ pub struct Workbench {
     /// The engine of all queries.
     pub engine: Engine,
     s3: S3Settings,
+    breakers: Breakers,
 }
 
 impl Workbench {
@@ -62,7 +64,7 @@ impl Workbench {
         let lake = Lake::new(&project.lake.path, &s3)?;
         let storage = lake.storage();
         engine.runtime().register_object_store(&storage.root_url(), storage.root.clone());
-        Ok(Workbench { project, lake, engine, s3 })
+        Ok(Workbench { project, lake, engine, s3, breakers: Breakers::default() })
     }
 
     /// The query of a saved view; `None` for every other table.
@@ -131,7 +133,7 @@ impl Workbench {
                 waves.iter().map(|wave| wave.iter().map(|name| self.stage(name)).collect()).collect()
             }
             Work::Optimize(_) | Work::Vacuum { .. } | Work::Sql { .. } | Work::Shell { .. } => {
-                Err(Error::config(format!("`{work}` cannot be run yet")))
+                Err(Error::config(format!("`{work}` brings no table up to date")))
             }
         }
     }
@@ -244,11 +246,18 @@ impl Workbench {
 
 impl Workshop for Workbench {
     fn build(&self, work: &Work) -> Result<Built> {
-        self.waves(work).map(Built::Waves)
+        match tasks::action(self, work) {
+            Some(action) => Ok(Built::Action(action)),
+            None => self.waves(work).map(Built::Waves),
+        }
     }
 
     fn workflow(&self, name: &str) -> Result<Workflow> {
         self.project.workflow(name).cloned()
+    }
+
+    fn breakers(&self) -> Option<&Breakers> {
+        Some(&self.breakers)
     }
 }
 

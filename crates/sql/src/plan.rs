@@ -13,6 +13,7 @@ use datafusion::sql::parser::Statement;
 use stage::TableName;
 
 use crate::blame::blame;
+use crate::parameters::bind;
 use crate::problem::{Known, SqlProblem};
 use crate::references::Select;
 
@@ -29,7 +30,32 @@ pub async fn plan(
     sql: &str,
     tables: &BTreeMap<TableName, Arc<dyn TableProvider>>,
 ) -> Result<LogicalPlan, SqlProblem> {
-    let select = Select::parse(sql, pipeline)?;
+    planned(session, pipeline, sql, Select::parse(sql, pipeline)?, tables).await
+}
+
+/// [`plan`] of a text with `:name` in it, which stands for the value of that name, a text.
+///
+/// # Errors
+/// As [`plan`], and a parameter without a value.
+pub async fn plan_with(
+    session: &SessionContext,
+    pipeline: &str,
+    sql: &str,
+    parameters: &BTreeMap<String, String>,
+    tables: &BTreeMap<TableName, Arc<dyn TableProvider>>,
+) -> Result<LogicalPlan, SqlProblem> {
+    let mut select = Select::parse(sql, pipeline)?;
+    bind(&mut select, parameters)?;
+    planned(session, pipeline, sql, select, tables).await
+}
+
+async fn planned(
+    session: &SessionContext,
+    pipeline: &str,
+    sql: &str,
+    select: Select,
+    tables: &BTreeMap<TableName, Arc<dyn TableProvider>>,
+) -> Result<LogicalPlan, SqlProblem> {
     check_tables(&select, pipeline, tables)?;
     let state = session.state();
     let known = Known { sql, pipeline, owner: "the query", state: &state };

@@ -56,6 +56,11 @@ impl Select {
         }
     }
 
+    /// The query, to put values in.
+    pub(crate) fn query_mut(&mut self) -> &mut Query {
+        &mut self.query
+    }
+
     /// The statement with every table under its full name, so that the plan says which pipeline it reads.
     pub(crate) fn into_statement(mut self) -> Statement {
         let _ = VisitMut::visit(&mut self.query, &mut Qualify { pipeline: &self.pipeline });

@@ -45,6 +45,12 @@ pub trait Stage: Send {
         Vec::new()
     }
 
+    /// What the stage reads from outside of the lake, in words and without secrets: a bucket, brokers. Stages of one source
+    /// give the same words. `None` for one that is fed by tables of the lake alone.
+    fn source(&self) -> Option<String> {
+        None
+    }
+
     /// Ends when the stage's own source may have something new, with enough of it for a batch or after waiting long
     /// enough. Never ends for a stage that is fed by tables of the lake alone. Only a stream asks; dropping the future
     /// loses nothing.

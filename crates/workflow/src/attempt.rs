@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::Output;
 use crate::condition::holds;
-use crate::definition::{Body, Task, Work};
+use crate::definition::{Body, Task, Work, literally};
 use crate::history::Execution;
 use crate::log::TaskLog;
 use crate::outcome::TaskOutcome;
@@ -42,6 +42,8 @@ pub(crate) struct Memory {
     pub(crate) rebuilt: Mutex<BTreeSet<TableName>>,
     /// The items of a loop that succeeded already, with what they were run for.
     pub(crate) items: Mutex<BTreeMap<usize, (Value, TaskOutcome)>>,
+    /// Until when a source that the last attempt needed is left alone.
+    pub(crate) rests_until: Mutex<Option<Instant>>,
 }
 
 /// What one attempt is about.
@@ -138,15 +140,25 @@ async fn work(
     }
 }
 
-/// The work with the values of its references. The parameters of the run win over those of a query.
+/// The work with the values of its references. The parameters of the run win over those of a query; a program is told what
+/// it runs for.
 fn filled_work(trial: &Trial<'_>) -> Result<Work> {
     let mut work = match trial.task.body() {
         Body::Work(work) => work.clone(),
         Body::Referring(referring) => trial.with_scope(|scope| referring.fill(scope))?,
         _ => return Err(Error::bug("a task without work was given to a workshop")),
     };
-    if let Work::Sql { parameters, .. } = &mut work {
-        parameters.extend(trial.shared.context.parameters.clone());
+    match &mut work {
+        Work::Sql { parameters, .. } => parameters.extend(trial.shared.context.parameters.clone()),
+        Work::Shell { environment, .. } => {
+            let told = [
+                ("MEDALLION_RUN_ID", trial.shared.context.run_id.as_str()),
+                ("MEDALLION_WORKFLOW", trial.shared.facts.job.name.as_str()),
+                ("MEDALLION_TASK_KEY", trial.execution.task_key.as_str()),
+            ];
+            environment.extend(told.map(|(name, value)| (name.to_owned(), literally(value))));
+        }
+        _ => {}
     }
     Ok(work)
 }

@@ -72,6 +72,8 @@ pub enum Event {
         message: String,
         /// When the next attempt starts; `None` when it was the last.
         will_retry_in: Option<Duration>,
+        /// Whether tries were left that nothing would come of, see [`in_vain`].
+        is_in_vain: bool,
     },
     /// A task ended, or will not start at all. Tasks that are not selected are not mentioned.
     TaskEnded {
@@ -93,6 +95,19 @@ pub enum Event {
         /// How long it took.
         seconds: f64,
     },
+}
+
+/// Why nothing is tried again after an error of that kind although tries are left, in words.
+pub fn in_vain(kind: Kind) -> String {
+    let what = match kind {
+        Kind::Config => "a configuration error",
+        Kind::Data => "an error in the data",
+        Kind::Quality => "a failed quality gate",
+        Kind::Stopped => "a stop",
+        Kind::Bug => "a defect",
+        Kind::Unavailable | Kind::Conflict => return format!("not tried again after an error of kind {kind}"),
+    };
+    format!("not tried again: {what} does not pass by itself")
 }
 
 impl Event {

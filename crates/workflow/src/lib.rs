@@ -26,6 +26,9 @@
 //! than `min_retry_interval_millis` after the **start** of the failed one, plus a delay that doubles from half a second up
 //! to [`LONGEST_DELAY`] and is jittered. `timeout_seconds` limits each attempt, not all of them together.
 //!
+//! A source outside of the lake that fails [`MOST_FAILURES`] times in a row, over all tasks and runs that share the
+//! workshop's [`Breakers`], is left alone for a while; attempts that need it fail at once and come back afterwards.
+//!
 //! # Stopping
 //! A signal or the end of the time sets the cancellation in the [`stage::Context`], whose `deadline` says when the time
 //! ends. Running stages are told, waited for (at most [`PATIENCE`], or [`STOPPING_TIME`] while they commit; then dropped,
@@ -57,6 +60,7 @@ pub mod action;
 mod attempt;
 mod backoff;
 mod board;
+mod breaker;
 mod cause;
 mod check;
 pub mod condition;
@@ -71,12 +75,14 @@ mod nearest;
 mod nested;
 mod outcome;
 pub mod reference;
+pub mod rehearsal;
 mod request;
 mod run_if;
 mod runner;
 pub mod schedule;
 pub mod scheduler;
 mod selection;
+pub mod shell;
 pub mod spec;
 mod state;
 pub mod stream;
@@ -87,6 +93,7 @@ mod waves;
 
 pub use attempt::{PATIENCE, STOPPING_TIME};
 pub use backoff::LONGEST_DELAY;
+pub use breaker::{Breakers, FIRST_REST, LONGEST_REST, MOST_FAILURES};
 pub use cause::{Cause, CauseKind};
 pub use check::{check, check_jobs};
 pub use dag::Dag;
@@ -94,7 +101,7 @@ pub use definition::{
     Body, DEFAULT_CONCURRENT_RUNS, DEFAULT_PARALLEL_TASKS, HealthRule, Notifications, Occasion, Recipients, Referring,
     RetryPolicy, TableSelection, Task, Work, Workflow,
 };
-pub use event::Event;
+pub use event::{Event, in_vain};
 pub use history::History;
 pub use outcome::{RunOutcome, TaskOutcome};
 pub use request::{Again, Request};

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::action::Action;
 use crate::board::{Board, Turn};
+use crate::breaker::Breakers;
 use crate::cause::Cause;
 use crate::definition::{Work, Workflow};
 use crate::event::Event;
@@ -43,6 +44,11 @@ pub trait Workshop: Send + Sync {
     /// [`stage::Kind::Config`] when there is none.
     fn workflow(&self, name: &str) -> Result<Workflow> {
         Err(Error::config(format!("there is no workflow `{name}` here")))
+    }
+
+    /// The circuit breakers of the sources that stages read; without them every attempt asks its source.
+    fn breakers(&self) -> Option<&Breakers> {
+        None
     }
 }
 

@@ -8,10 +8,10 @@ use stage::{Error, Progress};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::attempt::{Attempt, Memory, Trial, attempt};
+use crate::attempt::{Attempt, Memory, Trial, attempt, lock};
 use crate::backoff;
 use crate::definition::{Body, Task};
-use crate::event::Event;
+use crate::event::{Event, in_vain};
 use crate::history::{AttemptEnd, Execution, TaskEnd};
 use crate::outcome::TaskOutcome;
 use crate::reference::CurrentTask;
@@ -72,7 +72,9 @@ async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, sha
         outcome.output = ended.output;
         outcome.error = ended.error;
         let Some(error) = &outcome.error else { break };
+        let rest = lock(&memory.rests_until).take().map_or(Duration::ZERO, |until| until.duration_since(Instant::now()));
         let wait = next_attempt_in(task, number - first_number, outcome.state, error, started.elapsed(), shared);
+        let wait = wait.map(|wait| wait.max(rest));
         tell_failure(&trial, number, outcome.state, error, wait);
         number += 1;
         let Some(wait) = wait else { break };
@@ -146,16 +148,24 @@ fn tell_failure(
     will_retry_in: Option<Duration>,
 ) {
     let (kind, message) = (error.kind(), error.chain());
+    let is_in_vain =
+        state == ResultState::Failed && !kind.is_transient() && trial.task.retry().allows_another_after(attempt_number);
     let next = match will_retry_in {
         Some(wait) => format!("; trying again in {:.1} s", wait.as_secs_f64()),
-        None if !kind.is_transient() && trial.task.retry().allows_another_after(attempt_number) => {
-            format!("; not tried again, since {kind} errors do not pass by themselves")
-        }
+        None if is_in_vain => format!("; {}", in_vain(kind)),
         None => String::new(),
     };
     trial.log.line(&format!("attempt {attempt_number} ended as {state}: {message}{next}"));
     let task_key = trial.execution.task_key.clone();
-    trial.shared.tell(Event::AttemptFailed { task_key, attempt_number, state, kind, message, will_retry_in });
+    trial.shared.tell(Event::AttemptFailed {
+        task_key,
+        attempt_number,
+        state,
+        kind,
+        message,
+        will_retry_in,
+        is_in_vain,
+    });
 }
 
 /// A history that cannot be written does not stop the work that it is the history of.

@@ -3,7 +3,9 @@
 mod fakes;
 mod order;
 mod records;
+mod rehearsal;
 mod retries;
 mod semantics;
+mod shell;
 mod stopping;
 mod streaming;

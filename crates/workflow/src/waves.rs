@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use crate::action::{Action, Output};
 use crate::attempt::{PATIENCE, STOPPING_TIME, Trial, lock, rank, words};
+use crate::breaker::Pass;
 use crate::definition::Work;
 use crate::event::Event;
 
@@ -119,7 +120,14 @@ impl Waves<'_> {
         loop {
             self.context.check()?;
             let started = Instant::now();
-            let (returned, result) = advance(stage, context.clone(), table, self.patience_over).await?;
+            let pass = self.admitted(&*stage)?;
+            let advanced = advance(stage, context.clone(), table, self.patience_over).await;
+            let kind = match &advanced {
+                Ok((_, Ok(_))) => None,
+                Ok((_, Err(error))) | Err(error) => Some(error.kind()),
+            };
+            self.rests_until(pass.and_then(|pass| pass.ended(kind)));
+            let (returned, result) = advanced?;
             let progress = result?;
             if context.full_refresh {
                 lock(rebuilt).insert(table.clone());
@@ -133,6 +141,22 @@ impl Waves<'_> {
             }
             stage = returned;
         }
+    }
+
+    /// The leave to ask the source of a stage, when it has one that is watched.
+    fn admitted(&self, stage: &dyn Stage) -> Result<Option<Pass>> {
+        let Some(breakers) = self.trial.shared.surroundings.workshop.breakers() else { return Ok(None) };
+        let Some(source) = stage.source() else { return Ok(None) };
+        breakers.admit(&source).map(Some).map_err(|refused| {
+            self.rests_until(Some(refused.until));
+            refused.error
+        })
+    }
+
+    /// Notes until when it is in vain to try again.
+    fn rests_until(&self, until: Option<Instant>) {
+        let mut latest = lock(&self.trial.memory.rests_until);
+        *latest = (*latest).max(until);
     }
 
     fn advanced(&self, table: &TableName, progress: Progress, seconds: f64) {

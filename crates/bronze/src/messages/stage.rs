@@ -263,6 +263,10 @@ impl<S: Source> Stage for MessageBronze<S> {
         Box::pin(self.advance_once(context))
     }
 
+    fn source(&self) -> Option<String> {
+        Some(self.sink.spec.source.place())
+    }
+
     fn arrival<'a>(&'a mut self, _: &'a Context) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.wait())
     }

@@ -94,7 +94,15 @@ mod tests {
     fn arguments(from: &[&str], to: Option<&str>) -> RunArguments {
         let from = from.iter().map(|text| (*text).to_owned()).collect();
         let to = to.map(str::to_owned);
-        RunArguments { workflow: "w".into(), only: Vec::new(), from, to, full_refresh: false, parameters: Vec::new() }
+        RunArguments {
+            workflow: "w".into(),
+            only: Vec::new(),
+            from,
+            to,
+            full_refresh: false,
+            parameters: Vec::new(),
+            dry_run: false,
+        }
     }
 
     #[test]

@@ -4,12 +4,14 @@
 
 mod check;
 mod completions;
+mod dry_run;
 mod explain;
 mod gaps;
 mod generate;
 mod history;
 mod interval;
 mod new;
+mod notify;
 mod optimize;
 mod produce;
 mod profile;
@@ -25,7 +27,9 @@ mod stream;
 mod test;
 mod vacuum;
 
-pub(crate) use self::query::ask;
+pub(crate) use self::optimize::told as compaction_told;
+pub(crate) use self::query::{ask, planned};
+pub(crate) use self::vacuum::told as vacuum_told;
 use ::stage::{Error, Layer, Result, TableName};
 
 use crate::args::{Arguments, Command, OutputFormat, ProjectArguments};
@@ -54,6 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
         Command::Optimize(arguments) => optimize::run(open(&project)?, &arguments, output).await,
         Command::Vacuum(arguments) => vacuum::run(open(&project)?, &arguments, output).await,
         Command::Generate(arguments) => generate::run(&project, &arguments, output).await,
+        Command::Notify(arguments) => notify::run(load_checked(&project)?, &arguments).await,
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
@@ -113,7 +118,7 @@ fn any_table_name(workbench: &Workbench, text: &str) -> Result<TableName> {
 }
 
 /// What is not there cannot be looked after.
-async fn expect_existing(workbench: &Workbench, name: &TableName) -> Result<()> {
+pub(crate) async fn expect_existing(workbench: &Workbench, name: &TableName) -> Result<()> {
     match workbench.lake.open(name).await?.version() {
         Some(_) => Ok(()),
         None => Err(Error::data(format!("{name} does not exist yet; run the task that fills it first"))),

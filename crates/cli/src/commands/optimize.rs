@@ -27,7 +27,8 @@ pub(super) async fn run(workbench: Workbench, arguments: &OptimizeArguments, out
     Ok(0)
 }
 
-fn told(name: &str, done: &Compacted) -> String {
+/// What was done, for people.
+pub(crate) fn told(name: &str, done: &Compacted) -> String {
     let mut text = match done.files_removed {
         0 => format!("{name} has no small files to write together"),
         files => format!(

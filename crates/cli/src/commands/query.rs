@@ -9,17 +9,18 @@ use arrow::csv::WriterBuilder;
 use arrow::json::ArrayWriter;
 use arrow::util::pretty::pretty_format_batches;
 use futures::future::try_join_all;
-use sql::{SqlProblem, TableProvider};
+use sql::{LogicalPlan, SessionContext, SqlProblem, TableProvider};
 
 use crate::args::{OutputFormat, QueryArguments};
 use crate::output;
+use crate::project::only_pipeline;
 use crate::workbench::Workbench;
 
 /// Answers the query.
 pub(super) async fn run(workbench: Workbench, arguments: &QueryArguments, output: OutputFormat) -> Result<u8> {
     let pipeline = match &arguments.pipeline {
         Some(pipeline) => pipeline.clone(),
-        None => only_pipeline(&workbench),
+        None => only_pipeline(&workbench.project).to_owned(),
     };
     let rows = ask(&workbench, &pipeline, &arguments.sql, arguments.limit).await?;
     output::print(&format(&rows, output)?);
@@ -32,15 +33,26 @@ pub(super) async fn run(workbench: Workbench, arguments: &QueryArguments, output
 
 /// The rows of one SELECT, at most `limit` unless it is 0.
 pub(crate) async fn ask(workbench: &Workbench, pipeline: &str, text: &str, limit: usize) -> Result<Vec<RecordBatch>> {
+    let (session, plan) = planned(workbench, pipeline, text, &BTreeMap::new()).await?;
+    let limited = if limit == 0 { plan } else { sql::first_rows(plan, limit)? };
+    sql::collect(&session, limited).await
+}
+
+/// How one SELECT is to be answered, with the values of the parameters in it.
+pub(crate) async fn planned(
+    workbench: &Workbench,
+    pipeline: &str,
+    text: &str,
+    parameters: &BTreeMap<String, String>,
+) -> Result<(SessionContext, LogicalPlan)> {
     let wrong = |problem: SqlProblem| {
         Error::config(format!("line {}, column {}: {}", problem.line, problem.column, problem.message))
     };
     let names = sql::references(text, pipeline).map_err(wrong)?;
     let tables = open_tables(workbench, names).await?;
     let session = workbench.engine.session(pipeline);
-    let plan = sql::plan(&session, pipeline, text, &tables).await.map_err(wrong)?;
-    let limited = if limit == 0 { plan } else { sql::first_rows(plan, limit)? };
-    sql::collect(&session, limited).await
+    let plan = sql::plan_with(&session, pipeline, text, parameters, &tables).await.map_err(wrong)?;
+    Ok((session, plan))
 }
 
 /// The tables a query names, views among them with the tables they read.
@@ -75,15 +87,6 @@ fn with_nearest(workbench: &Workbench, name: &TableName, error: Error) -> Error 
     match hint.is_empty() {
         true => error,
         false => Error::config(format!("there is no table `{name}`{hint}")),
-    }
-}
-
-fn only_pipeline(workbench: &Workbench) -> String {
-    let pipelines: BTreeSet<&str> = workbench.project.tables.keys().map(TableName::pipeline).collect();
-    match pipelines.first() {
-        Some(only) if pipelines.len() == 1 => (*only).to_owned(),
-        // Names of two parts belong to no pipeline then; the planner says which parts are missing.
-        _ => "pipeline".to_owned(),
     }
 }
 

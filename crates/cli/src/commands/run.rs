@@ -8,8 +8,9 @@ use ::stage::{Context, Error, Interval, Result, TableName};
 use serde_json::json;
 use workflow::{Event, Request, RunOutcome, Selection, Surroundings, Task, Workflow, Workshop};
 
-use super::interval;
+use super::{dry_run, interval};
 use crate::args::{OutputFormat, RunArguments};
+use crate::notifying::{Outbox, RunNotices, notifier};
 use crate::output::{self, thousands};
 use crate::progress::Display;
 use crate::signals::Signals;
@@ -34,6 +35,9 @@ pub(super) async fn run(workbench: Workbench, arguments: &RunArguments, output: 
         interval::check(&workbench.project, &works.flat_map(|work| workbench.tables_of(work)).collect())?;
     }
     let asked = Asked { selection, full_refresh: arguments.full_refresh, interval, parameters };
+    if arguments.dry_run {
+        return dry_run::run(&workbench, &workflow, asked, output);
+    }
     execute(&workbench, &workbench, &workflow, asked, output).await
 }
 
@@ -75,7 +79,10 @@ pub(super) async fn execute(
     };
     let display = Display::new();
     let touched: Mutex<BTreeSet<TableName>> = Mutex::default();
+    let outbox = Outbox::new(notifier(&workbench.project));
+    let notices = RunNotices::new(&workbench.project.name, workflow, &context.parameters, outbox.clone());
     let show = |event: Event| {
+        notices.hear(&event);
         if let Event::StageAdvanced { table, .. } = &event {
             touched.lock().unwrap_or_else(PoisonError::into_inner).insert(table.clone());
         }
@@ -84,7 +91,9 @@ pub(super) async fn execute(
     let workspace = workbench.workspace();
     let surroundings = Surroundings { workshop, history: &history, workspace: &workspace, events: &show };
     let request = Request { selection, ..Request::default() };
-    let outcome = workflow::run(&context, workflow, &request, &surroundings).await?;
+    let outcome = workflow::run(&context, workflow, &request, &surroundings).await;
+    drop(notices);
+    let outcome = outcome?;
     let touched = touched.into_inner().unwrap_or_else(PoisonError::into_inner);
     // The tables themselves are done; what is missing in the system tables the next run rolls forward.
     let rolled = tokio::select! {
@@ -99,6 +108,7 @@ pub(super) async fn execute(
         output::note(&format!("warning: the system tables are behind: {}", error.chain()));
     }
     output::print(&summary(&outcome, output));
+    outbox.close().await;
     Ok(signals.exit_code().filter(|_| !outcome.state.is_success()).unwrap_or_else(|| outcome.exit_code()))
 }
 
@@ -114,8 +124,10 @@ fn summary(outcome: &RunOutcome, output: OutputFormat) -> String {
     if super::is_for_programs(output) {
         let tasks = outcome.tasks.iter().map(|task| {
             json!({
-                "task_key": task.task_key, "state": task.state, "seconds": task.seconds, "progress": task.output.progress,
-                "error": task.error.as_ref().map(::stage::Error::chain),
+                "task_key": task.task_key, "state": task.state, "executions": task.executions, "seconds": task.seconds,
+                "progress": task.output.progress, "values": task.output.values, "rows": task.output.rows,
+                "error": task.error.as_ref().map(Error::chain),
+                "error_kind": task.error.as_ref().map(|error| error.kind().name()),
             })
         });
         let tasks: Vec<_> = tasks.collect();

@@ -50,7 +50,8 @@ fn retention(workbench: &Workbench, arguments: &VacuumArguments) -> Result<Durat
     }
 }
 
-fn told(name: &TableName, done: &Vacuumed, dry_run: bool) -> String {
+/// What was done, for people.
+pub(crate) fn told(name: &TableName, done: &Vacuumed, dry_run: bool) -> String {
     let (files, bytes) = (thousands(done.files.len() as u64), thousands(done.bytes));
     match (done.files.is_empty(), dry_run) {
         (true, _) => format!("{name} has no files to delete"),

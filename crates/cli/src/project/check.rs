@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bronze::spec::{FilesSpec, SourceSpec};
+use frame::TimeSpan;
 use frame::spec::SchemaSpec;
 use lake::ledger::SYSTEM_TABLES;
 use silver::spec::SilverSpec;
@@ -47,7 +48,12 @@ pub(crate) fn check_work(work: &Work, files: &Files) -> Result<(), String> {
         | Work::Gold(table)
         | Work::Quality(table)
         | Work::Optimize(table) => known(table, files),
-        Work::Vacuum { table, .. } => known(table, files),
+        Work::Vacuum { table, retain } => {
+            retain
+                .iter()
+                .try_for_each(|text| text.parse().map(|_: TimeSpan| ()).map_err(|why| format!("`retain`: {why}")))?;
+            known(table, files)
+        }
         Work::Sql { .. } | Work::Shell { .. } => Ok(()),
         Work::Pipeline { pipeline, layer, .. } => {
             if !files.pipelines.contains(pipeline) {

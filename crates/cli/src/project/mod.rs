@@ -44,6 +44,7 @@ pub(crate) use self::document::Document;
 pub use self::finding::Finding;
 pub use self::load::load;
 pub use self::nearest::{hint, nearest};
+pub(crate) use self::reference::exposed;
 pub use self::secrets::Secrets;
 pub use self::settings::{LakeSettings, SettingsSpec};
 pub(crate) use self::shape::schema_of;
@@ -281,6 +282,16 @@ impl Project {
     /// When a secret cannot be had.
     pub fn s3(&self) -> Result<lake::S3Settings> {
         self.lake.s3(&self.secrets)
+    }
+}
+
+/// The pipeline that names of two parts belong to outside of pipelines: the only one there is.
+pub(crate) fn only_pipeline(project: &Project) -> &str {
+    let mut pipelines = project.tables.keys().map(TableName::pipeline);
+    match pipelines.next() {
+        Some(only) if pipelines.all(|pipeline| pipeline == only) => only,
+        // Names of two parts belong to no pipeline then; the planner says which parts are missing.
+        _ => "pipeline",
     }
 }
 

@@ -197,20 +197,33 @@ fn joined(pieces: Vec<Text>) -> Text {
 /// # Errors
 /// [`stage::Kind::Config`] when a secret cannot be had.
 pub(crate) fn expose(template: &str, secrets: &Secrets) -> stage::Result<Secret> {
+    Ok(exposed(template, secrets)?.0)
+}
+
+/// The same, and each of the secrets by itself.
+///
+/// # Errors
+/// As [`expose`].
+pub(crate) fn exposed(template: &str, secrets: &Secrets) -> stage::Result<(Secret, Vec<Secret>)> {
     let parts = parts(template).map_err(|mistakes| {
         stage::Error::config(mistakes.into_iter().map(|(_, why)| why).collect::<Vec<_>>().join("; "))
     })?;
     let mut text = String::new();
+    let mut found = Vec::new();
     for part in parts {
         match part {
             Part::Plain(plain) => text.push_str(&plain),
-            Part::Reference(Reference::Secret { scope, key }) => text.push_str(secrets.fetch(&scope, &key)?.expose()),
+            Part::Reference(Reference::Secret { scope, key }) => {
+                let secret = secrets.fetch(&scope, &key)?;
+                text.push_str(secret.expose());
+                found.push(secret);
+            }
             Part::Reference(other) => {
                 return Err(stage::Error::bug(format!("the reference `{other}` was not resolved when it should be")));
             }
         }
     }
-    Ok(Secret::new(text))
+    Ok((Secret::new(text), found))
 }
 
 impl std::fmt::Display for Reference {

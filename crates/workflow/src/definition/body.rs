@@ -6,7 +6,7 @@ use std::fmt;
 use stage::{Layer, Result, TableName};
 
 use super::Task;
-use super::work::{Work, work};
+use super::work::{SECRET, Work, literally, work};
 use crate::condition::Operator;
 use crate::reference::{Scope, Template};
 use crate::spec::TaskSpec;
@@ -59,12 +59,46 @@ impl Referring {
     /// [`stage::Kind::Config`] when a reference has no value, or the value makes no sense where it stands.
     pub(crate) fn fill(&self, scope: &Scope<'_>) -> Result<Work> {
         let mut spec = self.spec.clone();
+        let environment = spec.shell_task.as_mut().map(|shell| std::mem::take(&mut shell.env)).unwrap_or_default();
         for text in spec.texts_mut() {
-            let template = Template::parse(text).map_err(|problem| stage::Error::config(problem.to_string()))?;
-            *text = template.fill(scope)?;
+            *text = parsed(text)?.fill(scope)?;
         }
-        work(&spec).map_err(|problem| stage::Error::config(format!("{}: {}", problem.at, problem.message)))
+        if let Some(shell) = &mut spec.shell_task {
+            let filled = environment.into_iter().map(|(name, text)| Ok((name, filled_around_secrets(&text, scope)?)));
+            shell.env = filled.collect::<Result<_>>()?;
+        }
+        understood(&spec)
     }
+
+    /// The work as far as its references are filled in by `fill`, for showing it.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Config`] when it makes no sense before all are.
+    pub(crate) fn fill_by(&self, fill: &mut dyn FnMut(&Template) -> String) -> Result<Work> {
+        let mut spec = self.spec.clone();
+        for text in spec.texts_mut() {
+            *text = fill(&parsed(text)?);
+        }
+        understood(&spec)
+    }
+}
+
+fn understood(spec: &TaskSpec) -> Result<Work> {
+    work(spec).map_err(|problem| stage::Error::config(format!("{}: {}", problem.at, problem.message)))
+}
+
+fn parsed(text: &str) -> Result<Template> {
+    Template::parse(text).map_err(|problem| stage::Error::config(problem.to_string()))
+}
+
+/// A text whose secrets are put in later. What is filled in may come from data, so it never names a secret itself.
+fn filled_around_secrets(text: &str, scope: &Scope<'_>) -> Result<String> {
+    let template = parsed(text)?;
+    if text.contains(SECRET) {
+        return template.fill_with(scope, |value| literally(&value));
+    }
+    let filled = template.fill(scope)?;
+    Ok(if filled.contains(SECRET) { literally(&filled) } else { filled })
 }
 
 impl Body {

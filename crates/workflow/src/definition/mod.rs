@@ -15,7 +15,7 @@ use stage::{Error, Result};
 pub use body::{Body, Referring, TableSelection};
 pub use notification::{HealthRule, Notifications, Occasion, Recipients};
 pub use work::Work;
-pub(crate) use work::work;
+pub(crate) use work::{literally, work};
 
 use crate::dag::Dag;
 use crate::nearest::hint;

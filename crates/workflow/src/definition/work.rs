@@ -50,7 +50,7 @@ pub enum Work {
     Shell {
         /// The program and its arguments.
         command: Vec<String>,
-        /// Environment variables; values may hold references to secrets.
+        /// Environment variables; values may hold `${secret.scope.key}`, and `$$` stands for a `$` in them.
         environment: BTreeMap<String, String>,
         /// The folder it starts in, relative to the project's folder.
         working_folder: Option<String>,
@@ -193,6 +193,19 @@ fn shell(spec: &ShellTaskSpec) -> Result<Work, Problem> {
     if command.last().is_none_or(|last| last.trim().is_empty()) && command.len() != 1 || command.first().is_none() {
         return Err(Problem::new("shell_task/command", "the command is empty"));
     }
-    let working_folder = spec.working_folder.clone();
-    Ok(Work::Shell { command, environment: spec.env.clone(), working_folder })
+    let environment = spec.env.iter().map(|(name, text)| (name.clone(), secret_template(text))).collect();
+    Ok(Work::Shell { command, environment, working_folder: spec.working_folder.clone() })
+}
+
+/// How a reference to a secret begins. A text that holds one comes with `$$` for a `$`, any other as it is.
+pub(crate) const SECRET: &str = "${secret.";
+
+/// A text in which secrets can be put in.
+fn secret_template(text: &str) -> String {
+    if text.contains(SECRET) { text.to_owned() } else { literally(text) }
+}
+
+/// A text that stays as it is when secrets are put in.
+pub(crate) fn literally(text: &str) -> String {
+    text.replace('$', "$$")
 }

@@ -87,15 +87,23 @@ impl Template {
     /// # Errors
     /// [`stage::Kind::Config`] for a reference that has no value in this scope; the message names it and says why.
     pub fn fill(&self, scope: &Scope<'_>) -> Result<String> {
+        self.fill_with(scope, |value| value)
+    }
+
+    /// The same, with what `written` makes of each value.
+    ///
+    /// # Errors
+    /// As [`Template::fill`].
+    pub(crate) fn fill_with(&self, scope: &Scope<'_>, written: impl Fn(String) -> String) -> Result<String> {
         let mut filled = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => filled.push_str(text),
                 Piece::Reference(reference) => {
                     let value = scope.value(reference);
-                    filled.push_str(
-                        &value.map_err(|reason| Error::config(format!("cannot fill `{reference}`: {reason}")))?,
-                    );
+                    let value =
+                        value.map_err(|reason| Error::config(format!("cannot fill `{reference}`: {reason}")))?;
+                    filled.push_str(&written(value));
                 }
             }
         }
@@ -104,11 +112,29 @@ impl Template {
 
     /// The text with the values that are known; the other references stay. For showing a run before it takes place.
     pub fn fill_known(&self, scope: &Scope<'_>) -> String {
-        let filled = self.pieces.iter().map(|piece| match piece {
-            Piece::Literal(text) => text.clone(),
-            Piece::Reference(reference) => scope.value(reference).unwrap_or_else(|_| reference.to_string()),
-        });
-        filled.collect()
+        self.fill_unless(scope, |_| false).0
+    }
+
+    /// The same, with what is known later only, and the references that stay.
+    pub(crate) fn fill_unless(
+        &self,
+        scope: &Scope<'_>,
+        is_later: impl Fn(&Reference) -> bool,
+    ) -> (String, Vec<&Reference>) {
+        let (mut filled, mut stay) = (String::new(), Vec::new());
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(text) => filled.push_str(text),
+                Piece::Reference(reference) => match scope.value(reference) {
+                    Ok(value) if !is_later(reference) => filled.push_str(&value),
+                    _ => {
+                        filled.push_str(&reference.to_string());
+                        stay.push(reference);
+                    }
+                },
+            }
+        }
+        (filled, stay)
     }
 
     fn push_literal(&mut self, text: &str) {

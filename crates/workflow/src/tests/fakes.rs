@@ -12,8 +12,8 @@ use stage::{Context, Error, Kind, Progress, Result, Stage, TableName};
 use crate::reference::Workspace;
 use crate::spec::{DependencySpec, TableTaskSpec, TaskSpec, WorkflowSpec};
 use crate::{
-    Built, Event, History, Request, ResultState, RunOutcome, Selection, Surroundings, Work, Workflow, Workshop, check,
-    run,
+    Breakers, Built, Event, History, Request, ResultState, RunOutcome, Selection, Surroundings, Work, Workflow,
+    Workshop, check, run,
 };
 
 /// What a stage does when it advances; it is told how often it was called before.
@@ -59,6 +59,10 @@ impl Stage for FakeStage {
         &self.table
     }
 
+    fn source(&self) -> Option<String> {
+        Some("the test".to_owned())
+    }
+
     fn advance<'a>(&'a mut self, context: &'a Context) -> BoxFuture<'a, Result<Progress>> {
         let before = self.calls.fetch_add(1, Ordering::SeqCst);
         (self.script)(before, context.clone())
@@ -75,6 +79,8 @@ pub(super) struct Rig {
     waves: HashMap<String, Vec<Vec<(String, Script)>>>,
     calls: Mutex<HashMap<String, Arc<AtomicUsize>>>,
     pub(super) folder: tempfile::TempDir,
+    /// Those of the one source that all stages read.
+    pub(super) breakers: Option<Breakers>,
 }
 
 impl Rig {
@@ -100,6 +106,7 @@ impl Rig {
             waves: HashMap::new(),
             calls: Mutex::default(),
             folder,
+            breakers: None,
         }
     }
 
@@ -144,6 +151,10 @@ impl Rig {
 }
 
 impl Workshop for Rig {
+    fn breakers(&self) -> Option<&Breakers> {
+        self.breakers.as_ref()
+    }
+
     fn build(&self, work: &Work) -> Result<Built> {
         let body = work.to_string();
         let key = body.rsplit('.').next().unwrap_or_default().to_owned();

@@ -134,3 +134,30 @@ async fn the_time_limit_is_that_of_each_attempt() {
     assert_eq!(outcome.state, Success);
     assert!(outcome.seconds > 16.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_keeps_failing_is_left_alone_and_asked_again_when_its_rest_is_over() {
+    let mut rig = Rig::new(&["a"]);
+    rig.breakers = Some(crate::Breakers::default());
+    rig.task("a").max_retries = 6;
+    rig.does("a", fails(Kind::Unavailable, 6));
+    let outcome = rig.run().await;
+    assert_eq!(outcome.state, Success);
+    // Five failures, the probe after 30 s, and the success after 60 s more; nothing was asked in between.
+    assert_eq!(rig.calls("a"), 7);
+    assert!(outcome.seconds > 90.0 && outcome.seconds < 150.0, "{}", outcome.seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_of_a_source_that_is_left_alone_fails_at_once_without_asking_it() {
+    let mut rig = Rig::new(&["a", "b: a"]);
+    rig.breakers = Some(crate::Breakers::default());
+    rig.task("a").max_retries = 4;
+    rig.task("b").run_if = crate::RunIf::AllDone;
+    rig.does("a", fails(Kind::Unavailable, usize::MAX));
+    let outcome = rig.run().await;
+    assert_eq!((rig.calls("a"), rig.calls("b")), (5, 0));
+    let error = outcome.tasks[1].error.as_ref().unwrap();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(error.message().starts_with("the test failed 5 times in a row and is not asked again before "), "{error}");
+}
