@@ -92,7 +92,7 @@ impl Workbench {
 
     /// Where the run history lies.
     pub fn history_path(&self) -> PathBuf {
-        self.project.root.join(HISTORY_FILE)
+        history_path(&self.project.root)
     }
 
     /// Rolls the system tables of these tables' pipelines forward.
@@ -250,6 +250,11 @@ impl Workshop for Workbench {
     fn workflow(&self, name: &str) -> Result<Workflow> {
         self.project.workflow(name).cloned()
     }
+}
+
+/// Where the run history of the project in a folder lies.
+pub(crate) fn history_path(root: &Path) -> PathBuf {
+    root.join(HISTORY_FILE)
 }
 
 /// The name of a file source: its location, or for a folder inside the project, the project's name and the folder in it.
