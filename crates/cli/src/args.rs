@@ -44,6 +44,15 @@ pub(crate) enum Command {
     Check,
     /// Run a workflow
     Run(RunArguments),
+    /// Run the workflows of the project by their schedules until stopped
+    #[command(alias = "schedule")]
+    Serve,
+    /// Show the coming runs of workflows
+    Next(NextArguments),
+    /// Let the schedule of a workflow start no runs
+    Pause(PauseArguments),
+    /// Let the schedule of a workflow start runs again
+    Resume(PauseArguments),
     /// Keep the tables of a workflow or a pipeline going until stopped
     Stream(StreamArguments),
     /// Bring one bronze table up to date
@@ -109,6 +118,21 @@ pub(crate) struct RunArguments {
     /// Print what the run would do, with every reference filled in that is known before it, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NextArguments {
+    /// The workflow: its name, or its file; all of them when left out
+    pub(crate) workflow: Option<String>,
+    /// The most runs to show of each workflow; 5 for one that is named, else 1
+    #[arg(long, value_name = "N", value_parser = next_count)]
+    pub(crate) count: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PauseArguments {
+    /// The workflow: its name, or its file
+    pub(crate) workflow: String,
 }
 
 #[derive(Debug, Args)]
@@ -366,6 +390,11 @@ pub(crate) enum OutputFormat {
     Json,
     /// Comma-separated values with a header
     Csv,
+}
+
+fn next_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=10_000).contains(count));
+    count.ok_or_else(|| format!("expected 1 to 10000 runs, found `{text}`"))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -13,6 +13,7 @@ mod output;
 mod progress;
 pub mod project;
 pub mod scaffold;
+mod scheduling;
 pub mod schema;
 mod signals;
 mod streaming;

@@ -94,7 +94,7 @@ impl Workbench {
 
     /// Where the run history lies.
     pub fn history_path(&self) -> PathBuf {
-        self.project.root.join(HISTORY_FILE)
+        history_path(&self.project.root)
     }
 
     /// Rolls the system tables of these tables' pipelines forward.
@@ -259,6 +259,11 @@ impl Workshop for Workbench {
     fn breakers(&self) -> Option<&Breakers> {
         Some(&self.breakers)
     }
+}
+
+/// Where the run history of the project in a folder lies.
+pub(crate) fn history_path(root: &Path) -> PathBuf {
+    root.join(HISTORY_FILE)
 }
 
 /// The name of a file source: its location, or for a folder inside the project, the project's name and the folder in it.

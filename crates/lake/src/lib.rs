@@ -18,6 +18,7 @@ mod commit;
 mod error;
 mod guard;
 pub mod ledger;
+mod listing;
 mod local_log;
 pub mod maintenance;
 mod open;
@@ -39,6 +40,7 @@ pub use commit::{Commit, Operation};
 pub use deltalake::kernel::Add;
 pub use error::{classify_delta, classify_parquet, classify_store};
 pub use guard::{Candidate, Guard};
+pub use listing::ListedFile;
 pub use open::Lake;
 pub use record::{
     BESIDE_BATCHES, Considered, IngestedFile, KEPT_FOLDER, ProfiledColumn, REMEMBERED_FOLDER, Record, Remembered,

@@ -11,8 +11,10 @@ mod generate;
 mod history;
 mod interval;
 mod new;
+mod next;
 mod notify;
 mod optimize;
+mod pause;
 mod produce;
 mod profile;
 mod quality;
@@ -21,11 +23,14 @@ mod query;
 mod run;
 mod runs;
 mod schema;
+mod serve;
 mod show;
 mod stage;
 mod stream;
 mod test;
 mod vacuum;
+
+use std::path::PathBuf;
 
 pub(crate) use self::optimize::told as compaction_told;
 pub(crate) use self::query::{ask, planned};
@@ -42,6 +47,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
     match command {
         Command::Check => check::run(&project, output).await,
         Command::Run(arguments) => run::run(open(&project)?, &arguments, output).await,
+        Command::Serve => serve::run(&project, log_format).await,
+        Command::Next(arguments) => next::run(open(&project)?, &arguments, output).await,
+        Command::Pause(arguments) => pause::run(open(&project)?, &arguments, true, output).await,
+        Command::Resume(arguments) => pause::run(open(&project)?, &arguments, false, output).await,
         Command::Stream(arguments) => stream::run(open(&project)?, &arguments, log_format, output).await,
         Command::Bronze(arguments) => stage::run(open(&project)?, Layer::Bronze, &arguments, output).await,
         Command::Silver(arguments) => stage::run(open(&project)?, Layer::Silver, &arguments, output).await,
@@ -67,6 +76,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
 
 /// Finds and reads the project. `Err` when there is none at all.
 fn load(arguments: &ProjectArguments) -> Result<(Option<Project>, Vec<Finding>)> {
+    let (root, options) = root_and_options(arguments)?;
+    Ok(project::load(&root, &options))
+}
+
+/// The folder of the project, and how it is read.
+fn root_and_options(arguments: &ProjectArguments) -> Result<(PathBuf, LoadOptions)> {
     let root = match &arguments.project {
         Some(folder) => project::find_root(folder)?,
         None => {
@@ -80,7 +95,7 @@ fn load(arguments: &ProjectArguments) -> Result<(Option<Project>, Vec<Finding>)>
         variables: arguments.variables.iter().cloned().collect(),
         ..LoadOptions::default()
     };
-    Ok(project::load(&root, &options))
+    Ok((root, options))
 }
 
 /// The project, if nothing was found wrong with it.

@@ -46,6 +46,7 @@ pub use self::load::load;
 pub use self::nearest::{hint, nearest};
 pub(crate) use self::reference::exposed;
 pub use self::secrets::Secrets;
+pub(crate) use self::settings::location;
 pub use self::settings::{LakeSettings, SettingsSpec};
 pub(crate) use self::shape::schema_of;
 

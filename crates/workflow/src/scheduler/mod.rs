@@ -39,6 +39,8 @@ mod queue;
 mod serve;
 mod site;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
