@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use stage::{Layer, Problem, TableName};
 
+use super::bundle::{Bundle, Jobs};
 use super::check::check_tables;
 use super::document::{Document, Value};
 use super::files::{Files, TableFiles};
@@ -32,14 +33,19 @@ const DEFAULT_MEMORY: u64 = 1_000_000_000;
 pub fn load(root: &Path, options: &LoadOptions) -> (Option<Project>, Vec<Finding>) {
     let mut findings = Vec::new();
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
-    let project = read_settings(&root, options, &mut findings).map(|(mut project, scope)| {
+    let bundle = Bundle::read(&root, &mut findings);
+    let project = read_settings(&root, options, bundle.as_ref(), &mut findings).map(|(mut project, scope)| {
         let files = Files::find(&root, &mut findings);
         for (name, paths) in &files.tables {
             let table = read_table(name, paths, &root, &scope, &mut findings);
             project.tables.extend(table.map(|table| (name.clone(), table)));
         }
         check_tables(&project, &files, &mut findings);
-        workflows::read(&mut project, &files, &scope, Vec::new(), &mut findings);
+        let jobs = bundle
+            .map(|bundle| bundle.jobs(&root, options, &scope, &files.pipelines, &mut project.notes, &mut findings));
+        let Jobs { settings, names } = jobs.unwrap_or_default();
+        project.job_keys = names;
+        workflows::read(&mut project, &files, &scope, settings, &mut findings);
         read_tests(&mut project, &root, &files);
         project
     });
@@ -48,15 +54,21 @@ pub fn load(root: &Path, options: &LoadOptions) -> (Option<Project>, Vec<Finding
     (project, findings)
 }
 
-fn read_settings(root: &Path, options: &LoadOptions, findings: &mut Vec<Finding>) -> Option<(Project, Scope)> {
+fn read_settings(
+    root: &Path,
+    options: &LoadOptions,
+    bundle: Option<&Bundle>,
+    findings: &mut Vec<Finding>,
+) -> Option<(Project, Scope)> {
     let text = read_file(root, SETTINGS_FILE, findings)?;
     let mut document = noted(Document::toml(SETTINGS_FILE, text), findings)?;
     let mut scope = Scope { environment: options.environment.clone(), ..Scope::default() };
     let scopes = document.root.get("secrets").map(|table| table.entries()).unwrap_or_default();
     let named = scopes.iter().map(|entry| (entry.key.clone(), None)).collect();
     scope.secrets = Secrets::new(named, options.environment.clone());
-    check_target(&document, options, findings);
-    variables::resolve(&document, options, &mut scope, findings);
+    check_target(&document, options, bundle, findings);
+    let of_bundle = bundle.map(Bundle::variables).unwrap_or_default();
+    variables::resolve(&document, options, &of_bundle, &mut scope, findings);
     put_variables_into(&mut document, options, &scope, findings);
     // With mistakes in the settings there is still much to be said of the tables.
     let spec: SettingsSpec = read_spec(&mut document, findings).unwrap_or_default();
@@ -87,6 +99,7 @@ fn read_settings(root: &Path, options: &LoadOptions, findings: &mut Vec<Finding>
         root: root.to_path_buf(),
         tables: BTreeMap::new(),
         workflows: BTreeMap::new(),
+        job_keys: BTreeMap::new(),
         notifications,
         notes: Vec::new(),
         tests: Vec::new(),
@@ -96,11 +109,14 @@ fn read_settings(root: &Path, options: &LoadOptions, findings: &mut Vec<Finding>
     Some((project, scope))
 }
 
-fn check_target(document: &Document, options: &LoadOptions, findings: &mut Vec<Finding>) {
+/// A target may be known to the settings only, to the bundle only, or to both.
+fn check_target(document: &Document, options: &LoadOptions, bundle: Option<&Bundle>, findings: &mut Vec<Finding>) {
     let Some(target) = &options.target else { return };
-    let known = document.root.get("targets").map(|targets| targets.entries()).unwrap_or_default();
-    if !known.iter().any(|entry| entry.key == *target) {
-        let hint = hint(target, known.iter().map(|entry| entry.key.as_str()));
+    let written = document.root.get("targets").map(|targets| targets.entries()).unwrap_or_default();
+    let of_bundle = bundle.map(Bundle::targets).unwrap_or_default();
+    let mut known = written.iter().map(|entry| entry.key.as_str()).chain(of_bundle);
+    if !known.clone().any(|known| known == target) {
+        let hint = hint(target, &mut known);
         let message = format!("there is no target `{target}`{hint}; write [targets.{target}] in {SETTINGS_FILE}");
         findings.push(Finding::of_file(format!("--target {target}"), message));
     }

@@ -1,10 +1,11 @@
 //! A project: the folder a user edits, read once, checked, and from then on trusted.
 //!
 //! `medallion.toml` holds the settings, `pipelines/<pipeline>/<layer>/<table>.toml` (and `.sql`) the tables,
-//! `workflows/*.json` the workflows. [`load`] reads all of it and reports every [`Finding`] at once; [`Project::check`]
+//! `workflows/*.json` the workflows, and so does a bundle in `databricks.yml`. [`load`] reads all of it and reports every [`Finding`] at once; [`Project::check`]
 //! then plans every SQL text against the schemas that are known, without touching the lake.
 
 mod allowed;
+mod bundle;
 mod check;
 mod document;
 mod files;
@@ -26,6 +27,7 @@ mod tests;
 mod variables;
 mod workflows;
 mod writes;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -97,6 +99,8 @@ pub struct Project {
     pub tables: BTreeMap<TableName, Table>,
     /// The workflows by name.
     pub workflows: BTreeMap<String, Workflow>,
+    /// The names of the workflows that are jobs of a bundle, by the keys of the jobs.
+    pub job_keys: BTreeMap<String, String>,
     /// How people and programs outside are told of runs. Paths are absolute.
     pub notifications: NotificationsSpec,
     /// What is worth knowing about the files and keeps nothing from running, such as fields that are ignored.
@@ -258,13 +262,14 @@ impl Project {
         }
     }
 
-    /// The workflow of that name.
+    /// The workflow of that name, or of that key in a bundle.
     ///
     /// # Errors
     /// [`stage::Kind::Config`] with the nearest known name.
     pub fn workflow(&self, name: &str) -> Result<&Workflow> {
-        self.workflows.get(name).ok_or_else(|| {
-            let hint = hint(name, self.workflows.keys().map(String::as_str));
+        let of_key = || self.workflows.get(self.job_keys.get(name)?);
+        self.workflows.get(name).or_else(of_key).ok_or_else(|| {
+            let hint = hint(name, self.workflows.keys().chain(self.job_keys.keys()).map(String::as_str));
             Error::config(format!("there is no workflow `{name}` in this project{hint}"))
         })
     }

@@ -125,7 +125,8 @@ impl Scope {
         Ok(whole.then(|| joined(resolved)))
     }
 
-    fn value(&self, reference: &Reference) -> Result<Option<Text>, String> {
+    /// What a reference names; `None` for a variable with a problem that is already known.
+    pub(crate) fn value(&self, reference: &Reference) -> Result<Option<Text>, String> {
         let plain = |text: &str| Some(Text { text: text.to_owned(), referring: true, secret: false });
         match reference {
             Reference::Variable(name) => match self.variables.get(name) {
@@ -182,7 +183,7 @@ pub(crate) fn place_of(written: &str, span: std::ops::Range<usize>, document: &D
 }
 
 /// The pieces as one text. As soon as one of them is a secret, the whole stays a template.
-fn joined(pieces: Vec<Text>) -> Text {
+pub(crate) fn joined(pieces: Vec<Text>) -> Text {
     let secret = pieces.iter().any(|piece| piece.secret);
     let referring = pieces.iter().any(|piece| piece.referring);
     let mut text = String::new();

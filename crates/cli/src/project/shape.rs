@@ -105,6 +105,10 @@ impl<'a> Shape<'a> {
 
     /// One of several shapes: a choice of words, tables of one key, or values of different kinds.
     fn walk_variants(&mut self, node: &mut Node, variants: &mut Vec<&'a Json>, schema: &'a Json) {
+        let has_kind = |kind: &str| variants.iter().any(|variant| kinds(variant).contains(&kind));
+        if self.document.is_loose && !has_kind(kind_of(node)) && has_kind("string") {
+            become_text(node);
+        }
         let kind = kind_of(node);
         if kind == "null" && self.allowed.allows_null(schema) {
             return;
@@ -198,19 +202,28 @@ impl<'a> Shape<'a> {
     }
 
     /// Whether the kind of the node is one the schema allows. A text that came from a reference becomes the number or
-    /// boolean it says.
+    /// boolean it says, and in a loose document every text does, and a number or a boolean the text.
     fn fits_kind(&self, node: &mut Node, schema: &'a Json) -> bool {
         let allowed = kinds(schema);
         let kind = kind_of(node);
         if allowed.is_empty() || allowed.contains(&kind) || (kind == "integer" && allowed.contains(&"number")) {
             return true;
         }
-        let Value::Text(text) = &node.value else { return false };
-        if !text.referring || text.secret {
+        let is_loose = self.document.is_loose;
+        let text = match &node.value {
+            Value::Text(text) => text,
+            _ if is_loose && allowed.contains(&"string") => return become_text(node),
+            _ => return false,
+        };
+        if !(text.referring || is_loose) || text.secret {
             return false;
         }
-        let Ok(value) = serde_json::from_str(text.text.trim()) else { return false };
-        let value = match value {
+        let read = match (yes_or_no(&text.text).filter(|_| is_loose), serde_json::from_str(text.text.trim())) {
+            (Some(value), _) => Json::Bool(value),
+            (None, Ok(value)) => value,
+            (None, Err(_)) => return false,
+        };
+        let value = match read {
             Json::Bool(value) => Value::Boolean(value),
             Json::Number(value) => Value::Number(value),
             _ => return false,
@@ -226,6 +239,28 @@ impl<'a> Shape<'a> {
     fn report(&mut self, place: usize, message: impl Into<String>) {
         self.is_unreadable = true;
         self.findings.push(self.document.finding(place, message));
+    }
+}
+
+/// Makes a number or a boolean the text that it is written as, and says whether it was one.
+fn become_text(node: &mut Node) -> bool {
+    let text = match &node.value {
+        Value::Boolean(value) => value.to_string(),
+        // `1.0` is 1, as everywhere a number without quotes is written into a text.
+        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
+        Value::Number(number) => number.to_string(),
+        _ => return false,
+    };
+    node.value = Value::text(text);
+    true
+}
+
+/// The words that YAML has had for a boolean.
+fn yes_or_no(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "y" | "yes" | "on" => Some(true),
+        "n" | "no" | "off" => Some(false),
+        _ => None,
     }
 }
 

@@ -22,8 +22,15 @@ enum Given {
     Malformed,
 }
 
-/// Fills `scope` with the variables of a project, and reports what is wrong with them.
-pub(crate) fn resolve(document: &Document, options: &LoadOptions, scope: &mut Scope, findings: &mut Vec<Finding>) {
+/// Fills `scope` with the variables of a project, and reports what is wrong with them. Those in `elsewhere` may be given
+/// too, and are none of them.
+pub(crate) fn resolve(
+    document: &Document,
+    options: &LoadOptions,
+    elsewhere: &[&str],
+    scope: &mut Scope,
+    findings: &mut Vec<Finding>,
+) {
     let mut given = written(document, options.target.as_deref());
     for (name, value) in &mut given {
         if let Some(text) = options.environment.get(&format!("MEDALLION_VAR_{name}")) {
@@ -31,9 +38,10 @@ pub(crate) fn resolve(document: &Document, options: &LoadOptions, scope: &mut Sc
         }
     }
     for (name, text) in &options.variables {
-        let hint = hint(name, given.keys().map(String::as_str));
+        let hint = hint(name, given.keys().map(String::as_str).chain(elsewhere.iter().copied()));
         match given.get_mut(name) {
             Some(value) => *value = Given::Value(text.clone()),
+            None if elsewhere.contains(&name.as_str()) => {}
             None => findings.push(Finding::of_file(
                 format!("--var {name}"),
                 format!("unknown variable `{name}`{hint}; variables stand in [variables] of medallion.toml"),
@@ -158,7 +166,7 @@ mod tests {
         let document = Document::toml("medallion.toml", text.to_owned()).unwrap();
         let mut scope = Scope { environment: options.environment.clone(), ..Scope::default() };
         let mut findings = Vec::new();
-        resolve(&document, options, &mut scope, &mut findings);
+        resolve(&document, options, &[], &mut scope, &mut findings);
         let values = scope.variables.into_iter().filter_map(|(name, value)| Some((name, value?.text))).collect();
         (values, findings.iter().map(ToString::to_string).collect())
     }
