@@ -123,12 +123,13 @@ export class RunView {
       const own = attempts.filter((attempt) => attempt.task_key === task.task_key);
       const took = task.started_at && task.ended_at ? duration(Date.parse(task.ended_at) - Date.parse(task.started_at)) : "";
       const quarantined = task.rows.quarantined > 0 ? h("span", { class: "quiet" }, ` +${count(task.rows.quarantined)} in quarantine`) : null;
+      const rows = task.rows.written > 0 || task.rows.read > 0 || quarantined ? h("span", {}, count(task.rows.written), quarantined) : "";
       return {
         attributes: { "data-task": task.task_key, "data-status": task.status },
         cells: [
           h("a", { class: task.input === undefined ? "mono" : "mono item", href: `#/runs/${this.number}/tasks/${encodeURIComponent(task.task_key)}`, "data-focus": `task-${task.task_key}` }, task.task_key),
-          badge(task.status), own.length > 1 ? String(own.length) : own.length === 1 ? "1" : "", took,
-          h("span", {}, task.rows.written > 0 || task.rows.read > 0 ? count(task.rows.written) : "", quarantined), outcome(task),
+          badge(task.status), own.length > 0 ? String(own.length) : "", took,
+          rows, outcome(task),
         ],
       };
     }));

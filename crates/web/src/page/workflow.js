@@ -36,12 +36,11 @@ export class WorkflowView {
 function head(workflow) {
   const parameters = Object.entries(workflow.parameters).map(([name, value]) => h("code", {}, `${name}=${value}`));
   const tags = Object.entries(workflow.tags).map(([name, value]) => h("code", {}, value ? `${name}: ${value}` : name));
-  const next = workflow.paused ? h("span", { class: "badge tone-retrying" }, "paused") : workflow.next ? [at(workflow.next), " (", fromNow(workflow.next), ")"] : null;
+  const next = workflow.paused ? h("span", { class: "badge tone-retrying" }, "paused") : workflow.next ? [at(workflow.next), " (", fromNow(workflow.next), ")"] : workflow.waits_for ? `when ${workflow.waits_for}` : null;
   return [
     h("div", { class: "heading" }, h("h1", {}, workflow.name), h("div", { class: "buttons" }, actions(workflow, "head"))),
     workflow.description ? h("p", { class: "lead" }, workflow.description) : null,
-    h("div", { class: "overview" },
-      facts([
+    facts([
         ["Schedule", workflow.schedule ?? "by hand only"], ["Next run", next && h("span", {}, next)],
         ["Running", String(workflow.running)], ["Queued", String(workflow.queued)],
         ["Runs at a time", String(workflow.max_concurrent_runs)],
@@ -104,8 +103,8 @@ class RunList {
 
   #table(runs) {
     const columns = [
-      { name: "Run", class: "key" }, ...(this.#workflow ? [] : [{ name: "Workflow", class: "wide" }]), { name: "State" }, { name: "Started" },
-      { name: "Took", class: "number" }, { name: "Rows written", class: "number" }, { name: "Why" }, { name: "Error", class: "wide error" },
+      { name: "Run", class: "key" }, ...(this.#workflow ? [] : [{ name: "Workflow", class: "of" }]), { name: "State" }, { name: "Started", class: "dim" },
+      { name: "Took", class: "number" }, { name: "Rows written", class: "number" }, { name: "Why", class: "dim" }, { name: "Error", class: "wide error" },
     ];
     return table("Runs", columns, runs.map((run) => ({
       attributes: { "data-run": run.number },
