@@ -52,7 +52,7 @@ pub(crate) async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, F
         page.sample("medallion_runs_open", &[("workflow", workflow), ("status", status)], count);
     }
     page.family("medallion_schedule_lag_seconds", "gauge", "How long a run has been due that has not started.");
-    for plan in site.host.plans().await {
+    for plan in site.host.plans().await? {
         if let (Some(next), false) = (plan.next, plan.paused) {
             let lag = (Utc::now() - next).as_seconds_f64().max(0.0);
             page.sample("medallion_schedule_lag_seconds", &[("workflow", plan.workflow.name())], lag);

@@ -21,7 +21,10 @@ pub trait Host: Send + Sync + 'static {
     fn project(&self) -> String;
 
     /// Every workflow there is now, with when it runs next.
-    async fn plans(&self) -> Vec<Plan>;
+    ///
+    /// # Errors
+    /// Those of the history.
+    async fn plans(&self) -> Result<Vec<Plan>>;
 
     /// What happens from now on, as [`changes_of`] makes it of a channel.
     fn changes(&self) -> BoxStream<'static, Change>;

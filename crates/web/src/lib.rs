@@ -29,6 +29,7 @@ mod page;
 mod pictures;
 mod routes;
 mod runs;
+mod scheduled;
 mod server;
 mod status;
 #[cfg(test)]
@@ -43,5 +44,6 @@ extern crate self as web;
 pub use access::Access;
 pub use host::{Change, Host, Plan, changes_of};
 pub use routes::OPENAPI;
+pub use scheduled::Scheduled;
 pub use server::Server;
 pub use token::Token;

@@ -72,7 +72,7 @@ pub(crate) fn router(site: Site, access: Access) -> Router {
 impl Site {
     /// The workflow of that name.
     pub(crate) async fn plan(&self, name: &str) -> Result<Plan, Failure> {
-        let plans = self.host.plans().await;
+        let plans = self.host.plans().await?;
         let plan = plans.into_iter().find(|plan| plan.workflow.name() == name);
         plan.ok_or_else(|| Failure::missing(format!("there is no workflow `{name}`")))
     }

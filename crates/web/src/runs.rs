@@ -117,7 +117,7 @@ pub(crate) async fn log(
 /// The tasks of a run as a drawing.
 pub(crate) async fn graph(State(site): State<Arc<Site>>, Named(number): Named<i64>) -> Result<Response, Failure> {
     let details = site.run(number).await?;
-    let plans = site.host.plans().await;
+    let plans = site.host.plans().await?;
     let workflow = plans.iter().find(|plan| plan.workflow.name() == details.run.workflow);
     let svg = pictures::of_run(&details, workflow.map(|plan| &*plan.workflow), Utc::now());
     Ok(([(CONTENT_TYPE, "image/svg+xml"), (CONTENT_SECURITY_POLICY, DRAWING_POLICY)], svg).into_response())

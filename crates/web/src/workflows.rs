@@ -75,7 +75,7 @@ pub(crate) struct TaskPlan {
 pub(crate) async fn list(State(site): State<Arc<Site>>) -> Result<Json<Vec<WorkflowRow>>, Failure> {
     let open = site.history.open_runs().await?;
     let mut rows = Vec::new();
-    for plan in site.host.plans().await {
+    for plan in site.host.plans().await? {
         rows.push(row(&site, &plan, &open).await?);
     }
     Ok(Json(rows))

@@ -111,8 +111,8 @@ impl Host for Shared {
         "preview".to_owned()
     }
 
-    async fn plans(&self) -> Vec<Plan> {
-        lock(&self.0.plans).values().cloned().collect()
+    async fn plans(&self) -> Result<Vec<Plan>> {
+        Ok(lock(&self.0.plans).values().cloned().collect())
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
