@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Run the workflows of the project by their schedules until stopped
     #[command(alias = "schedule")]
-    Serve,
+    Serve(ServeArguments),
     /// Show the coming runs of workflows
     Next(NextArguments),
     /// Let the schedule of a workflow start no runs
@@ -118,6 +118,17 @@ pub(crate) struct RunArguments {
     /// Print what the run would do, with every reference filled in that is known before it, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Serve the page and the HTTP interface here, such as 127.0.0.1:9601. On an address that others can reach, everything
+    /// needs the token; put something in front of it that speaks TLS
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// A name besides the address and `localhost` under which browsers may ask for the page; may be given several times
+    #[arg(long = "allow-host", value_name = "NAME", requires = "listen")]
+    pub(crate) names: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod commands;
 mod memory;
 mod notifying;
 mod output;
+mod page;
 mod progress;
 pub mod project;
 pub mod scaffold;

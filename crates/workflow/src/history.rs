@@ -6,6 +6,7 @@
 
 mod alive;
 mod cancel;
+mod listing;
 mod record;
 mod schedules;
 mod store;
@@ -19,6 +20,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 use stage::{Error, Progress, Result};
 
+pub use listing::{RunFilter, RunStatus};
 pub use record::{AttemptRecord, ErrorRecord, RowCounts, RunDetails, RunRecord, SavedOutput, TaskRecord};
 pub use schedules::{Claim, Claimed, ScheduleRecord};
 

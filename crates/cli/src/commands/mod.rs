@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8> {
     match command {
         Command::Check => check::run(&project, output).await,
         Command::Run(arguments) => run::run(open(&project)?, &arguments, output).await,
-        Command::Serve => serve::run(&project, log_format).await,
+        Command::Serve(arguments) => serve::run(&project, arguments, log_format).await,
         Command::Next(arguments) => next::run(open(&project)?, &arguments, output).await,
         Command::Pause(arguments) => pause::run(open(&project)?, &arguments, true, output).await,
         Command::Resume(arguments) => pause::run(open(&project)?, &arguments, false, output).await,

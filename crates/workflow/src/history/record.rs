@@ -255,7 +255,12 @@ pub(super) fn select_attempts(connection: &Connection, run: i64) -> rusqlite::Re
     connection.prepare_cached(&sql)?.query_map([run], record)?.collect()
 }
 
-fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+/// The columns that [`run_record`] reads.
+pub(super) fn run_columns() -> String {
+    format!("{COUNTS}, {OF_RUN}")
+}
+
+pub(super) fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     Ok(RunRecord {
         number: row.get("number")?,
         workflow: row.get("workflow")?,
