@@ -25,6 +25,7 @@ mod waiting;
 
 mod architecture; // which crate may use which
 mod backfill; // intervals of event time
+mod bundles; // jobs of Databricks: definitions and bundles
 mod check; // `medallion check`
 mod checks; // checks of tables as a whole
 mod concurrency; // several processes on one lake

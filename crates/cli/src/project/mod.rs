@@ -301,6 +301,11 @@ pub(crate) fn only_pipeline(project: &Project) -> &str {
     }
 }
 
+/// The files of the bundle in a project's folder, as far as they can be read, relative to the folder.
+pub(crate) fn bundle_files(root: &Path) -> Vec<String> {
+    bundle::Bundle::read(root, &mut Vec::new()).map(|bundle| bundle.files()).unwrap_or_default()
+}
+
 /// The folder of the project that `start` lies in: the nearest one upwards with a `medallion.toml`.
 ///
 /// # Errors

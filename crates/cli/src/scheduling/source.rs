@@ -13,7 +13,16 @@ use crate::project::{self, LoadOptions};
 use crate::workbench::Workbench;
 
 /// What a project is made of, below its folder.
-const PARTS: [&str; 6] = ["medallion.toml", "databricks.yml", "databricks.yaml", "workflows", "pipelines", "resources"];
+const PARTS: [&str; 8] = [
+    "medallion.toml",
+    "databricks.yml",
+    "databricks.yaml",
+    "bundle.yml",
+    "bundle.yaml",
+    ".databricks/bundle",
+    "workflows",
+    "pipelines",
+];
 
 /// A project's folder.
 pub(crate) struct ProjectSource {
@@ -46,6 +55,9 @@ impl Source for ProjectSource {
     fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         PARTS.iter().for_each(|part| hash_files(&self.root.join(part), &mut hasher));
+        // What a bundle includes may lie anywhere.
+        let included = project::bundle_files(&self.root);
+        included.iter().for_each(|file| hash_files(&self.root.join(file), &mut hasher));
         hasher.finish()
     }
 
@@ -98,6 +110,12 @@ mod tests {
         let second = source.fingerprint();
         assert_ne!(second, first);
         write("pipelines/shop/bronze/orders.toml", "longer");
-        assert_ne!(source.fingerprint(), second);
+        let third = source.fingerprint();
+        assert_ne!(third, second);
+        write("databricks.yml", "include: [jobs/*.yml]\n");
+        let fourth = source.fingerprint();
+        assert_ne!(fourth, third);
+        write("jobs/nightly.yml", "resources: {}\n");
+        assert_ne!(source.fingerprint(), fourth);
     }
 }

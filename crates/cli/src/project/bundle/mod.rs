@@ -79,6 +79,12 @@ impl Bundle {
         Some(Bundle { sources })
     }
 
+    /// The files it was read from.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let Document { file, further, .. } = &self.sources.document;
+        [file].into_iter().chain(further.iter().map(|(_, file)| file)).cloned().collect()
+    }
+
     /// The targets that can be chosen.
     pub(crate) fn targets(&self) -> Vec<&str> {
         target::all(&self.sources.document.root).iter().map(|entry| entry.key.as_str()).collect()

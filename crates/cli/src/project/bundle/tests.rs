@@ -99,6 +99,9 @@ fn development_is_the_default_target_here_and_keeps_things_quiet() {
     let project = sound_project(&sample(), &asked(None, &[], &[]));
     let nightly = project.workflow("nightly").unwrap();
     assert_eq!(nightly.name(), "[dev alice] nightly shop dev");
+    assert!(nightly.schedule().unwrap().paused);
+    let prod = sound_project(&sample(), &asked(Some("prod"), &[], &[]));
+    assert!(!prod.workflow("nightly").unwrap().schedule().unwrap().paused);
     assert_eq!(nightly.max_concurrent_runs(), 4);
     assert_eq!(nightly.tags()["team"], "shop");
     assert_eq!(body(&project, "nightly", "tidy").to_string(), "workflow [dev alice] tidy");
