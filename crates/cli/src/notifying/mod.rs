@@ -7,6 +7,7 @@
 //!
 //! Items of a loop and the tasks of a nested workflow are told of by the task that they belong to.
 
+mod backlog;
 mod outbox;
 mod run;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use notify::{Destination, Notifier};
 use workflow::{Notifications, Occasion};
 
+pub(crate) use self::backlog::Backlog;
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::run::RunNotices;
 use crate::project::Project;
