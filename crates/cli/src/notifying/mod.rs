@@ -10,6 +10,7 @@
 mod backlog;
 mod outbox;
 mod run;
+mod scheduled;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use workflow::{Notifications, Occasion};
 pub(crate) use self::backlog::Backlog;
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::run::RunNotices;
+pub(crate) use self::scheduled::ScheduledNotices;
 use crate::project::Project;
 
 /// What sends the notices of a project.
