@@ -26,7 +26,12 @@ pub(super) async fn run(project: &ProjectArguments, arguments: ServeArguments, l
     };
     let source = ProjectSource::new(root, options);
     let journal = Journal::new(log_format);
-    let listener = Box::new(move |event: &Event| journal.write(event));
+    let notices = source.notices();
+    let hearing = notices.clone();
+    let listener = Box::new(move |event: &Event| {
+        journal.write(event);
+        hearing.hear(event);
+    });
     let scheduler = Scheduler::open(Box::new(source), history, Box::new(SystemClock), listener)?;
     let signals = Signals::listen_and_say(STOPPING);
     let journal = Journal::new(log_format);
@@ -44,6 +49,7 @@ pub(super) async fn run(project: &ProjectArguments, arguments: ServeArguments, l
         served = scheduler.serve(signals.cancellation.clone()) => served?,
         ended = shown => ended?,
     }
+    notices.close().await;
     Ok(0)
 }
 

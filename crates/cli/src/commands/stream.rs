@@ -12,6 +12,7 @@ use workflow::{Selection, TableSelection, Work, Workflow};
 
 use super::run::workflow_name;
 use crate::args::{LogFormat, OutputFormat, StreamArguments};
+use crate::notifying::{Backlog, Outbox, notifier};
 use crate::output::{self, thousands};
 use crate::project::{Project, hint};
 use crate::signals::Signals;
@@ -55,6 +56,8 @@ pub(super) async fn run(
     let _upkeep = AbortOnDropHandle::new(tokio::spawn(keep_up(workbench.clone(), tables.clone())));
     let warn = |text: &str| display.warn(text);
     let system = SystemTables::new(&workbench, tables, &warn);
+    let outbox = Outbox::new(notifier(&workbench.project));
+    let backlog = Backlog::new(&workbench.project.name, &workflow, outbox.clone());
     let serving = async {
         match server {
             Some(server) => server.serve(status.clone()).await,
@@ -65,11 +68,13 @@ pub(super) async fn run(
         outcome = stream.run(&context, &history, events(&display, &committed)) => outcome?,
         () = display.follow(&status) => return Err(Error::bug("the display of the stream ended")),
         () = system.follow(&committed) => return Err(Error::bug("the system tables ended")),
+        () = backlog.watch(&status) => return Err(Error::bug("the watch of the backlog ended")),
         () = serving => return Err(Error::bug("the server of the stream ended")),
     };
     display.finish();
     system.finish().await;
     output::print(&summary(&outcome, output));
+    outbox.close().await;
     Ok(outcome.exit_code())
 }
 

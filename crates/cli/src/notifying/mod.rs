@@ -7,16 +7,20 @@
 //!
 //! Items of a loop and the tasks of a nested workflow are told of by the task that they belong to.
 
+mod backlog;
 mod outbox;
 mod run;
+mod scheduled;
 #[cfg(test)]
 mod tests;
 
 use notify::{Destination, Notifier};
 use workflow::{Notifications, Occasion};
 
+pub(crate) use self::backlog::Backlog;
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::run::RunNotices;
+pub(crate) use self::scheduled::ScheduledNotices;
 use crate::project::Project;
 
 /// What sends the notices of a project.

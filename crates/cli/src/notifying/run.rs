@@ -94,7 +94,6 @@ impl RunNotices {
     }
 
     /// Tells that a run does not take place.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a scheduler leaves runs out"))]
     pub(crate) fn skipped(&self, number: i64, reason: &str) {
         self.state().number = Some(number);
         let notifications = self.workflow.notifications();
@@ -190,14 +189,20 @@ fn told_as(state: ResultState, notifications: &Notifications) -> Option<(notify:
     };
     match state {
         Success | SuccessWithFailures => Some((notify::Event::Success, Occasion::Success)),
-        Failed | TimedOut | Interrupted => Some((notify::Event::Failure, Occasion::Failure)),
+        Failed | TimedOut => Some((notify::Event::Failure, Occasion::Failure)),
         Canceled if !notifications.not_of_canceled => Some((notify::Event::Failure, Occasion::Failure)),
         UpstreamFailed | UpstreamCanceled | MaximumConcurrentRunsReached | Missed if !notifications.not_of_skipped => {
             Some((notify::Event::Skipped, Occasion::Failure))
         }
-        Canceled | UpstreamFailed | UpstreamCanceled | MaximumConcurrentRunsReached | Missed | Excluded | Disabled => {
-            None
-        }
+        // An interrupted one goes on later.
+        Interrupted
+        | Canceled
+        | UpstreamFailed
+        | UpstreamCanceled
+        | MaximumConcurrentRunsReached
+        | Missed
+        | Excluded
+        | Disabled => None,
     }
 }
 

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use lake::Storage;
 use tokio::sync::Mutex;
 use workflow::scheduler::{SeenFile, SeenTable, Site};
-use workflow::{Built, Work, Workflow, Workshop};
+use workflow::{Breakers, Built, Work, Workflow, Workshop};
 
 use crate::project::location;
 use crate::workbench::Workbench;
@@ -66,6 +66,10 @@ impl Workshop for ProjectSite {
 
     fn workflow(&self, name: &str) -> Result<Workflow> {
         Workshop::workflow(&self.workbench, name)
+    }
+
+    fn breakers(&self) -> Option<&Breakers> {
+        self.workbench.breakers()
     }
 }
 

@@ -9,6 +9,7 @@ use sql::Engine;
 use workflow::scheduler::{Project, Source};
 
 use super::site::ProjectSite;
+use crate::notifying::ScheduledNotices;
 use crate::project::{self, LoadOptions};
 use crate::workbench::Workbench;
 
@@ -30,12 +31,18 @@ pub(crate) struct ProjectSource {
     options: LoadOptions,
     /// The engine, which outlives what is read: memory and threads stay those of the first time.
     engine: Mutex<Option<Engine>>,
+    notices: ScheduledNotices,
 }
 
 impl ProjectSource {
     /// The project in a folder, read with these options each time.
     pub(crate) fn new(root: PathBuf, options: LoadOptions) -> ProjectSource {
-        ProjectSource { root, options, engine: Mutex::default() }
+        ProjectSource { root, options, engine: Mutex::default(), notices: ScheduledNotices::default() }
+    }
+
+    /// What tells of the runs, by the settings as they were read last.
+    pub(crate) fn notices(&self) -> ScheduledNotices {
+        self.notices.clone()
     }
 
     fn open(&self, project: project::Project) -> Result<Workbench> {
@@ -68,6 +75,7 @@ impl Source for ProjectSource {
             _ => return Err(findings.iter().map(ToString::to_string).collect()),
         };
         let workbench = self.open(project).map_err(|error| vec![error.chain()])?;
+        self.notices.load(&workbench.project);
         let (workflows, workspace) = (workbench.project.workflows.clone(), workbench.workspace());
         Ok(Project { workflows, workspace, site: Arc::new(ProjectSite::new(workbench)) })
     }

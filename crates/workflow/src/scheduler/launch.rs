@@ -109,4 +109,8 @@ impl crate::runner::Workshop for SiteOf<'_> {
         let found = self.0.workflows.get(name).cloned();
         found.ok_or_else(|| Error::config(format!("there is no workflow `{name}` in this project")))
     }
+
+    fn breakers(&self) -> Option<&crate::Breakers> {
+        self.0.site.breakers()
+    }
 }

@@ -22,11 +22,14 @@ pub(super) struct Queries {
     pub(super) problems: Vec<Problem>,
     /// What is wrong in the queries.
     pub(super) findings: Vec<Finding>,
+    /// The parameters of the workflow, which every query knows.
+    parameters: BTreeMap<String, String>,
 }
 
 /// Looks at every file that the tasks of a workflow name.
 pub(super) fn check(spec: &WorkflowSpec, project: &Project, files: &Files) -> Queries {
-    let mut queries = Queries::default();
+    let parameters = spec.parameters.iter().map(|one| (one.name.clone(), one.default.clone())).collect();
+    let mut queries = Queries { parameters, ..Queries::default() };
     for (index, task) in spec.tasks.iter().enumerate() {
         queries.look_at(task, index, &format!("tasks/{index}"), project, files);
         if let Some(body) = &task.for_each_task {
@@ -38,10 +41,15 @@ pub(super) fn check(spec: &WorkflowSpec, project: &Project, files: &Files) -> Qu
 
 impl Queries {
     fn look_at(&mut self, task: &TaskSpec, index: usize, at: &str, project: &Project, files: &Files) {
-        if let Some(file) = task.sql_task.as_ref().and_then(|body| body.file.as_ref()) {
+        if let Some(body) = &task.sql_task
+            && let Some(file) = &body.file
+        {
             let at = format!("{at}/sql_task/file/path");
             match std::fs::read_to_string(project.root.join(&file.path)) {
-                Ok(text) => self.look_into(&file.path, &text, index, project, files),
+                Ok(text) => {
+                    self.look_into(&file.path, &text, index, project, files);
+                    self.look_at_parameters(&file.path, &text, &body.parameters);
+                }
                 Err(error) => {
                     let why = match error.kind() {
                         std::io::ErrorKind::NotFound => "there is no such file in the project".to_owned(),
@@ -57,6 +65,19 @@ impl Queries {
         {
             let message = format!("there is no folder `{folder}` in the project");
             self.problems.push(Problem::new(format!("{at}/shell_task/working_folder"), message));
+        }
+    }
+
+    /// Every `:name` needs a value.
+    fn look_at_parameters(&mut self, file: &str, text: &str, own: &BTreeMap<String, String>) {
+        let mut given = self.parameters.clone();
+        given.extend(own.clone());
+        // A text that is no SELECT has been reported as such.
+        if sql::references(text, NO_PIPELINE).is_ok()
+            && let Err(problem) = sql::check_parameters(text, NO_PIPELINE, &given)
+        {
+            let sql::SqlProblem { line, column, message, .. } = problem;
+            self.findings.push(Finding { file: file.to_owned(), line, column, message });
         }
     }
 
