@@ -412,6 +412,14 @@ impl History {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).alive.release(run);
     }
 
+    /// Waits until no call of this history goes on in the background, as before the end of a process.
+    #[cfg(test)]
+    pub(crate) async fn wait_until_last(self) {
+        while Arc::strong_count(&self.inner) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn change<T: Send + 'static>(
         &self,
         doing: &'static str,

@@ -7,3 +7,4 @@ mod retries;
 mod semantics;
 mod stopping;
 mod streaming;
+mod survival;
