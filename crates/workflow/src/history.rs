@@ -6,6 +6,7 @@
 
 mod alive;
 mod cancel;
+mod prune;
 mod record;
 mod store;
 
