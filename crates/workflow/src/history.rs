@@ -7,6 +7,7 @@
 mod alive;
 mod cancel;
 mod listing;
+mod prune;
 mod record;
 mod schedules;
 mod store;
@@ -443,6 +444,14 @@ impl History {
     /// Lets go of a run whose work was given up in this process without an end. It is found as interrupted.
     pub(crate) fn abandon(&self, run: i64) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).alive.release(run);
+    }
+
+    /// Waits until no call of this history goes on in the background, as before the end of a process.
+    #[cfg(test)]
+    pub(crate) async fn wait_until_last(self) {
+        while Arc::strong_count(&self.inner) > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn change<T: Send + 'static>(

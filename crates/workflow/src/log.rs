@@ -38,7 +38,9 @@ impl Logs {
         TaskLog { path: self.path(run, task_key), open: Mutex::default() }
     }
 
-    /// What a task has said from that byte on; empty when it has not said anything.
+    /// What a task has said from that byte on; empty when it has not said anything more. The text has as many bytes as were
+    /// read, so that the next call goes on after them: a character that is not written whole yet is left for that one, and
+    /// every byte that belongs to none is shown as `?`.
     ///
     /// # Errors
     /// [`stage::Kind::Unavailable`] when the file cannot be read.
@@ -50,13 +52,48 @@ impl Logs {
             file.seek(SeekFrom::Start(from))?;
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
-            Ok(String::from_utf8_lossy(&bytes).into_owned())
+            Ok(whole_characters(bytes))
         };
         match read() {
             Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(String::new()),
             read => read.map_err(|error| {
                 Error::unavailable(format!("could not read the log {}", path.display())).with_source(error)
             }),
+        }
+    }
+
+    /// Removes what the tasks of a run said.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Unavailable`] when the folder cannot be removed.
+    pub fn remove(&self, run: i64) -> Result<()> {
+        let folder = self.folder.join(run.to_string());
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::unavailable(format!("could not remove the logs {}", folder.display())).with_source(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The bytes as text of the same length, without a character at the end that is not whole yet.
+fn whole_characters(bytes: Vec<u8>) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes.as_slice();
+    loop {
+        match std::str::from_utf8(rest) {
+            Ok(whole) => {
+                text.push_str(whole);
+                return text;
+            }
+            Err(error) => {
+                let (whole, broken) = rest.split_at(error.valid_up_to());
+                text.push_str(&String::from_utf8_lossy(whole));
+                let Some(length) = error.error_len() else { return text };
+                text.extend(std::iter::repeat_n('?', length));
+                rest = broken.get(length..).unwrap_or_default();
+            }
         }
     }
 }
@@ -76,13 +113,16 @@ struct Open {
 }
 
 impl TaskLog {
-    /// Writes a line with the time before it. A log that cannot be written stops nothing.
+    /// Writes a line with the time before it; several lines at once each get the same time. A log that cannot be written
+    /// stops nothing.
     pub fn line(&self, text: &str) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.is_full {
             return;
         }
-        let line = format!("{} {text}\n", Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
+        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let lines = text.lines().chain(text.is_empty().then_some(""));
+        let line: String = lines.map(|line| format!("{now} {line}\n")).collect();
         if let Err(error) = open.write(&self.path, &line) {
             tracing::warn!(%error, path = %self.path.display(), "could not write the log of a task");
             open.is_full = true;
@@ -144,6 +184,50 @@ mod tests {
         assert!(all.ends_with("Z first\n"), "{all}");
         log.line("second");
         assert!(logs.read(7, "load", all.len() as u64).unwrap().ends_with("Z second\n"));
+    }
+
+    #[test]
+    fn each_line_of_a_longer_text_has_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::in_folder(folder.path().join("logs"));
+        logs.task(7, "load").line("one\ntwo\r\nthree\n");
+        let all = logs.read(7, "load", 0).unwrap();
+        let ends: Vec<&str> = all.lines().map(|line| line.split_once("Z ").unwrap().1).collect();
+        assert_eq!(ends, ["one", "two", "three"]);
+        logs.remove(7).unwrap();
+        assert_eq!(logs.read(7, "load", 0).unwrap(), "");
+        logs.remove(7).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_is_followed_piece_by_piece_reads_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::in_folder(folder.path().join("logs"));
+        let path = logs.path(7, "load");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let written = b"\xc3\xa4 \xe2\x82\xac \xff\xfe \xf0\x9f\x8c\x8d\n".to_vec();
+        let (mut read, mut from) = (String::new(), 0);
+        for length in 1..=written.len() {
+            std::fs::write(&path, &written[..length]).unwrap();
+            let piece = logs.read(7, "load", from).unwrap();
+            from += piece.len() as u64;
+            read.push_str(&piece);
+        }
+        assert_eq!(read, "\u{e4} \u{20ac} ?? \u{1f30d}\n");
+    }
+
+    #[test]
+    fn a_log_that_is_full_says_so_once_and_grows_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::in_folder(folder.path().join("logs"));
+        let log = logs.task(7, "load");
+        let text = "x".repeat(1 << 20);
+        for _ in 0..70 {
+            log.line(&text);
+        }
+        let length = std::fs::metadata(logs.path(7, "load")).unwrap().len();
+        assert!(length <= MOST_BYTES + 100, "{length}");
+        assert!(logs.read(7, "load", length - 25).unwrap().ends_with("(the rest was left out)\n"));
     }
 
     #[test]

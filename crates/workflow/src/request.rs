@@ -47,10 +47,17 @@ pub(crate) struct Kept {
     pub(crate) tasks: BTreeMap<usize, TaskOutcome>,
     /// Items of loops that succeeded, with what they were run for, by their key `load[3]`.
     pub(crate) items: BTreeMap<String, (Value, TaskOutcome)>,
-    /// How often each task was started before.
-    pub(crate) executions: BTreeMap<String, u32>,
-    /// The number of the next attempt of tasks that were begun and did not end; those of others begin with 0.
-    pub(crate) attempts: BTreeMap<String, u32>,
+    /// How often tasks and items were started before.
+    pub(crate) starts: BTreeMap<String, Starts>,
+}
+
+/// How often a task, or an item of a loop, was started.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Starts {
+    /// Over all repairs.
+    pub(crate) executions: u32,
+    /// In this repair, which is also the number of the next attempt.
+    pub(crate) next_attempt: u32,
 }
 
 impl Kept {
@@ -77,7 +84,6 @@ impl Again {
         let mut kept = Kept::default();
         for (index, task) in workflow.tasks().iter().enumerate() {
             let Some(record) = by_key.get(task.key()) else { continue };
-            kept.executions.insert(record.task_key.clone(), record.executions);
             let Some(state) = record.state else { continue };
             let stands = match self {
                 Again::Resume => {
@@ -91,7 +97,7 @@ impl Again {
             }
         }
         for record in &before.tasks {
-            kept.executions.entry(record.task_key.clone()).or_insert(record.executions);
+            kept.starts.entry(record.task_key.clone()).or_default().executions = record.executions;
             let of_loop = record.task_key.split_once('[').and_then(|(task, _)| workflow.index_of(task).ok());
             let is_again = of_loop.is_some_and(|index| again.contains(&index));
             if let (Some(input), Some(state)) = (&record.input, record.state.filter(|state| state.is_success()))
@@ -104,8 +110,8 @@ impl Again {
         // A repair counts its attempts anew; what is resumed goes on with those of before, which stay in the history.
         if !self.is_repair() {
             for attempt in before.attempts.iter().filter(|attempt| attempt.repair == before.run.repairs) {
-                let next = kept.attempts.entry(attempt.task_key.clone()).or_default();
-                *next = (*next).max(attempt.attempt_number + 1);
+                let starts = kept.starts.entry(attempt.task_key.clone()).or_default();
+                starts.next_attempt = starts.next_attempt.max(attempt.attempt_number + 1);
             }
         }
         Ok(kept)

@@ -22,7 +22,7 @@ use crate::event::Event;
 use crate::history::{Execution, History, NewRun, PlannedTask, RunEnd, RunRecord, TaskEnd};
 use crate::outcome::{RunOutcome, RunStop, TaskOutcome, run_state};
 use crate::reference::{Job, Scope, TaskResults, Template, Trigger, Workspace};
-use crate::request::{Again, Kept, Request, ended_run};
+use crate::request::{Again, Kept, Request, Starts, ended_run};
 use crate::state::ResultState;
 use crate::task::{note, run_task};
 
@@ -222,8 +222,7 @@ async fn run_begun(
         above: above.iter().cloned().chain([workflow.name().to_owned()]).collect(),
         results: Mutex::default(),
         items: kept.items,
-        executions: kept.executions,
-        attempts: kept.attempts,
+        starts: Mutex::new(kept.starts),
         unfilled,
     };
     let deadline = deadline.into_iter().chain(context.deadline.map(Instant::from_std)).min();
@@ -284,10 +283,8 @@ pub(crate) struct Facts {
     pub(crate) results: Mutex<BTreeMap<String, TaskResults>>,
     /// Items of loops that succeeded in an earlier try.
     pub(crate) items: BTreeMap<String, (Value, TaskOutcome)>,
-    /// How often tasks were started in earlier tries.
-    pub(crate) executions: BTreeMap<String, u32>,
-    /// The number of the next attempt of tasks that were begun in an earlier try and did not end.
-    pub(crate) attempts: BTreeMap<String, u32>,
+    /// How often tasks and items were started so far.
+    pub(crate) starts: Mutex<BTreeMap<String, Starts>>,
     /// Why a parameter could not be filled in.
     pub(crate) unfilled: Option<String>,
 }
@@ -323,6 +320,21 @@ impl Shared<'_> {
         format!("{}/{task_key}", self.facts.number)
     }
 
+    /// How often a task, or an item of a loop, was started so far.
+    pub(crate) fn starts(&self, task_key: &str) -> Starts {
+        let starts = self.facts.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        starts.get(task_key).copied().unwrap_or_default()
+    }
+
+    /// Notes that an attempt starts. Returns its number, and how often the task was started with it.
+    pub(crate) fn start(&self, task_key: &str) -> (u32, u32) {
+        let mut starts = self.facts.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let starts = starts.entry(task_key.to_owned()).or_default();
+        starts.executions += 1;
+        starts.next_attempt += 1;
+        (starts.next_attempt - 1, starts.executions)
+    }
+
     fn publish(&self, outcome: &TaskOutcome) {
         let results = TaskResults {
             run_id: self.task_run_id(&outcome.task_key),
@@ -337,7 +349,8 @@ impl Shared<'_> {
 
     /// Records the end of a task that never started.
     async fn skip(&self, workflow: &Workflow, position: usize, state: ResultState) -> TaskOutcome {
-        let outcome = TaskOutcome::unstarted(workflow.tasks()[position].key(), state);
+        let mut outcome = TaskOutcome::unstarted(workflow.tasks()[position].key(), state);
+        outcome.executions = self.starts(&outcome.task_key).executions;
         let execution = self.execution(&outcome.task_key, position, None);
         let recorded = self.surroundings.history.end_task(&execution, TaskEnd::new(&outcome)).await;
         note(recorded, "could not record the end of a task");

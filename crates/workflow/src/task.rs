@@ -39,16 +39,15 @@ pub(crate) fn run_task<'a>(
 async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, shared: &Shared<'_>) -> TaskOutcome {
     let task_key = execution.task_key.as_str();
     let mut outcome = TaskOutcome::unstarted(task_key, ResultState::Canceled);
-    outcome.executions = shared.facts.executions.get(task_key).copied().unwrap_or_default();
+    outcome.executions = shared.starts(task_key).executions;
     let mut first_start = None;
     let mut progress = Progress::default();
-    let first_number = shared.facts.attempts.get(task_key).copied().unwrap_or_default();
-    let mut number = first_number;
+    let mut retries = 0;
     let memory = Memory::default();
     let log = shared.surroundings.history.logs().task(shared.facts.number, task_key);
     loop {
         let Some(slot) = slot(task, shared).await else {
-            outcome.set_stopped(number - first_number);
+            outcome.set_stopped(retries);
             break;
         };
         let started = Instant::now();
@@ -56,12 +55,13 @@ async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, sha
             first_start = Some((started, shared.context.now()));
             shared.tell(Event::TaskStarted { task_key: task_key.to_owned() });
         }
-        outcome.executions += 1;
+        let (number, executions) = shared.start(task_key);
+        outcome.executions = executions;
         let current = CurrentTask {
             name: task_key.to_owned(),
             run_id: shared.task_run_id(task_key),
             execution_count: outcome.executions,
-            retry_count: number - first_number,
+            retry_count: retries,
             started: first_start.map_or_else(|| shared.context.now(), |(_, at)| at),
         };
         let trial = Trial { task, execution, current: &current, input, memory: &memory, log: &log, shared };
@@ -74,15 +74,15 @@ async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, sha
         let Some(error) = &outcome.error else { break };
         let rest =
             lock(&memory.rests_until).take().map_or(Duration::ZERO, |until| until.duration_since(Instant::now()));
-        let wait = next_attempt_in(task, number - first_number, outcome.state, error, started.elapsed(), shared);
+        let wait = next_attempt_in(task, retries, outcome.state, error, started.elapsed(), shared);
         let wait = wait.map(|wait| wait.max(rest));
         tell_failure(&trial, number, outcome.state, error, wait);
-        number += 1;
+        retries += 1;
         let Some(wait) = wait else { break };
         tokio::select! {
             biased;
             () = shared.context.cancellation.cancelled() => {
-                outcome.set_stopped(number - first_number);
+                outcome.set_stopped(retries);
                 break;
             }
             () = tokio::time::sleep(wait) => {}

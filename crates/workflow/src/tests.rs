@@ -9,3 +9,4 @@ mod semantics;
 mod shell;
 mod stopping;
 mod streaming;
+mod survival;

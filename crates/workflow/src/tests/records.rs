@@ -252,3 +252,41 @@ async fn an_idle_run_costs_milliseconds() {
     println!("opened after {opened:?}, ran after {:?}", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn old_runs_are_deleted_with_all_that_belongs_to_them_and_new_or_open_ones_stay() {
+    let rig = Rig::new(&["a"]);
+    for _ in 0..5 {
+        rig.run().await;
+        rig.history.logs().task(1, "a").line("it was here");
+    }
+    let open = rig.history.begin_run(new_run("test"), Vec::new()).await.unwrap();
+    let waiting = rig.history.queue_run(new_run("test")).await.unwrap().unwrap();
+    let later = chrono::Utc::now() + chrono::TimeDelta::days(1);
+    assert_eq!(rig.history.prune(chrono::Utc::now() - chrono::TimeDelta::days(1), 0).await.unwrap(), 0);
+    // The two that have not ended and one more are the newest three.
+    assert_eq!(rig.history.prune(later, 3).await.unwrap(), 4);
+    let numbers: Vec<i64> = rig.history.runs(None, 99).await.unwrap().iter().map(|run| run.number).collect();
+    assert_eq!(numbers, [waiting, open, 5]);
+    assert!(rig.history.run(1).await.unwrap().is_none());
+    assert_eq!(rig.history.logs().read(1, "a", 0).unwrap(), "");
+    assert_eq!(rig.history.run(5).await.unwrap().unwrap().attempts.len(), 1);
+    assert_eq!(rig.history.prune(later, 0).await.unwrap(), 1);
+    assert_eq!(rig.history.begin_run(new_run("test"), Vec::new()).await.unwrap(), waiting + 1);
+}
+
+#[tokio::test]
+async fn a_run_that_ran_others_is_deleted_after_them() {
+    let rig = Rig::new(&["a"]);
+    let outer = rig.history.begin_run(new_run("outer"), Vec::new()).await.unwrap();
+    let inner = NewRun { parent: Some(outer), ..new_run("inner") };
+    let inner = rig.history.begin_run(inner, Vec::new()).await.unwrap();
+    for run in [inner, outer] {
+        let end = RunEnd { state: Success, error: None, rows: RowCounts::default() };
+        rig.history.end_run(run, end).await.unwrap();
+    }
+    let later = chrono::Utc::now() + chrono::TimeDelta::days(1);
+    assert_eq!(rig.history.prune(later, 1).await.unwrap(), 0, "each is the newest of its workflow");
+    assert_eq!(rig.history.prune(later, 0).await.unwrap(), 2);
+    assert!(rig.history.runs(None, 9).await.unwrap().is_empty());
+}

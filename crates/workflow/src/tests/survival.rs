@@ -1,0 +1,4 @@
+//! Runs that end, are killed, resumed and repaired: what must hold whatever happens.
+
+mod killed;
+mod random;
