@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::look::Seen;
@@ -57,6 +57,8 @@ impl Entry {
         let written = trigger.to_string();
         let kept = record.filter(|record| record.trigger.as_ref() == Some(&written));
         let last_due = kept.and_then(|record| record.last_due_at);
+        // The history keeps microseconds; times of an interval look better with whole seconds.
+        let now = now.trunc_subsecs(0);
         let entry = Entry {
             workflow: workflow.name().to_owned(),
             trigger: trigger.clone(),
