@@ -91,6 +91,7 @@ bench-endure: tools ## Measure whether a stream holds out at a high rate for ten
 soak: tools go ## Crash, fail and cut far more often than `make test` does, and count the rows
 	cargo build --workspace --bins
 	MEDALLION_CRASHES=$(CRASHES) MEDALLION_OUTAGE=$(OUTAGE) MEDALLION_REFUSED=10000 cargo test -p cli -p medallion-tests --test it -- --nocapture crash outage backlog equals_batch killed_replay
+	MEDALLION_CRASHES=$(CRASHES) cargo test -p workflow --lib -- --nocapture crashes
 	PROPTEST_CASES=$(CASES) cargo test -p cli -p medallion-tests --lib -- --nocapture batch_cuts
 
 clean-demo: ## Delete what the demos made: the lake, the generated landing files, the run history

@@ -48,6 +48,7 @@ mod quality; // expectations, quarantine, audits
 mod replay; // rows in quarantine once more
 mod retail; // the real invoices
 mod runner; // workflows: order, failures, signals, history
+mod scheduler; // workflows that start by themselves
 mod storage; // lakes that fail: no server, no rights, no space, altered tables
 mod stream; // tables that are kept going, what it serves, how it ends
 mod stream_backlog; // a stream that is told to stop while it is behind

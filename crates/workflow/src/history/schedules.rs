@@ -156,6 +156,21 @@ impl History {
         })
         .await
     }
+
+    /// Ends an interrupted run that nobody is to go on with by itself.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub async fn give_up(&self, run: i64, reason: String) -> Result<()> {
+        self.change("record the end of a run", move |transaction| {
+            let sql = "UPDATE runs SET state = ?2, ended_at = ?3, error_kind = ?4, error_message = ?5
+                WHERE number = ?1 AND state = ?6";
+            let (failed, interrupted) = (ResultState::Failed.name(), ResultState::Interrupted.name());
+            let kind = stage::Kind::Unavailable.name();
+            transaction.execute(sql, params![run, failed, super::now(), kind, reason, interrupted]).map(|_| ())
+        })
+        .await
+    }
 }
 
 fn move_on(transaction: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::look::Seen;
@@ -57,6 +57,8 @@ impl Entry {
         let written = trigger.to_string();
         let kept = record.filter(|record| record.trigger.as_ref() == Some(&written));
         let last_due = kept.and_then(|record| record.last_due_at);
+        // The history keeps microseconds; times of an interval look better with whole seconds.
+        let now = now.trunc_subsecs(0);
         let entry = Entry {
             workflow: workflow.name().to_owned(),
             trigger: trigger.clone(),
@@ -110,7 +112,7 @@ impl Entry {
         (watches && !self.is_looking && self.next_look <= now).then_some(&self.trigger)
     }
 
-    /// Takes note of what a look that took so long has found. The claim starts a run, or only keeps what was seen.
+    /// Takes note of what a look has found. The claim starts a run, or only keeps what was seen.
     ///
     /// # Errors
     /// With what is wrong with what was found.
@@ -118,10 +120,8 @@ impl Entry {
         &mut self,
         workflow: &Workflow,
         seen: &Seen,
-        took: TimeDelta,
         now: DateTime<Utc>,
     ) -> Result<Option<Claim>, String> {
-        self.looked(took, now);
         let before = self.memory.clone();
         let (decision, cause) = match (&self.trigger, &mut self.memory, seen) {
             (Trigger::FileArrival(trigger), Memory::Files(state), Seen::Files(files)) => {
@@ -158,7 +158,7 @@ impl Entry {
         })
     }
 
-    /// Takes note that a look is over.
+    /// Takes note that a look is over, which took so long.
     pub(super) fn looked(&mut self, took: TimeDelta, now: DateTime<Utc>) {
         self.is_looking = false;
         self.next_look = now + LOOK_EVERY.max(took * RESTS_PER_LOOK);

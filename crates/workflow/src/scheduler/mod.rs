@@ -8,7 +8,7 @@
 //! | After a restart | becomes |
 //! |---|---|
 //! | a run that waited | it goes on waiting, and starts when its turn comes |
-//! | a run that was going and was due by itself | it is resumed under its number, at most [`MOST_RESUMES`] times |
+//! | a run that was going and was due by itself | it is resumed under its number, [`MOST_RESUMES`] times at most; then it has `FAILED` |
 //! | a run that was going and that somebody asked for | it stays `INTERRUPTED`; `medallion runs resume` goes on with it |
 //! | times that came meanwhile | what `catch_up` says: run, or recorded as one `MISSED` run that names how many |
 //!

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use stage::{Error, Result};
+use stage::{Error, Progress, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use super::look::{Look, look};
 use super::queue::{Turn, turns};
 use super::site::Project;
 use super::{MOST_RESUMES, Running, Scheduler, Shared, guard};
+use crate::Event as RunEvent;
 use crate::definition::Workflow;
 use crate::history::{Claim, RunRecord};
 use crate::request::{Again, Request};
@@ -26,8 +27,6 @@ use crate::state::ResultState;
 const ROUND: TimeDelta = TimeDelta::seconds(1);
 /// How often the project's files are looked at.
 const RELOAD_EVERY: TimeDelta = TimeDelta::seconds(2);
-/// An interrupted run that is older is not gone on with by itself.
-const OLDEST_RESUMED: TimeDelta = super::LONGEST_WAIT;
 
 impl Scheduler {
     /// Starts what is due, until `stop` is set. What is going then is stopped and left for the next scheduler.
@@ -246,7 +245,7 @@ impl Keeper {
         let workflow = project.workflows.get(&look.workflow);
         let Some((entry, workflow)) = self.entries.get_mut(&look.workflow).zip(workflow) else { return Ok(()) };
         entry.looked(look.took, now);
-        let claim = entry.seen(workflow, &look.seen?, look.took, now).map_err(Error::config)?;
+        let claim = entry.seen(workflow, &look.seen?, now).map_err(Error::config)?;
         self.shared.well(Some(&look.workflow));
         match claim {
             Some(claim) => self.claim_or_forget(claim).await,
@@ -258,6 +257,7 @@ impl Keeper {
     async fn start_waiting(&mut self) -> Result<()> {
         let started = self.shared.started();
         let open = self.shared.history.open_runs().await?;
+        self.told_waiting.retain(|number| open.iter().any(|run| run.number == *number));
         let project = Arc::clone(&self.project);
         for (run, turn) in turns(&open, &started, &project.workflows, self.shared.clock.now()) {
             match turn {
@@ -323,20 +323,25 @@ impl Keeper {
 
     /// Resumes the runs that were due by themselves and were going when the last scheduler died or was stopped.
     async fn go_on_with_interrupted(&mut self) -> Result<()> {
-        let (project, now) = (Arc::clone(&self.project), self.shared.clock.now());
+        let project = Arc::clone(&self.project);
         for (run, resumes) in self.shared.history.interrupted_runs().await? {
             let Some(workflow) = project.workflows.get(&run.workflow) else { continue };
-            if now - run.queued_at > OLDEST_RESUMED {
-                continue;
-            }
             if resumes >= MOST_RESUMES {
-                let message =
-                    format!("run {} was interrupted {} times and is not resumed again", run.number, resumes + 1);
-                self.shared.trouble(Some(&run.workflow), &Error::unavailable(message));
+                self.give_up(&run, resumes).await?;
                 continue;
             }
             self.start(run.number, workflow, &run.parameters, How::Again(Again::Resume));
         }
+        Ok(())
+    }
+
+    /// Ends a run that was interrupted again and again.
+    async fn give_up(&self, run: &RunRecord, resumes: u32) -> Result<()> {
+        let message = format!("run {} was interrupted {} times and is not resumed again", run.number, resumes + 1);
+        self.shared.history.give_up(run.number, message.clone()).await?;
+        self.shared.trouble(Some(&run.workflow), &Error::unavailable(message));
+        let event = RunEvent::RunEnded { state: ResultState::Failed, progress: Progress::default(), seconds: 0.0 };
+        self.shared.tell(Event::Run { number: run.number, workflow: run.workflow.clone(), event });
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Schedulers whose clock goes as fast as the test wants, around work that only takes time.
 
 mod clock_times;
+mod crashes;
 mod limits;
 mod restarts;
 mod starts;
@@ -130,6 +131,14 @@ impl Stage for FakeStage {
     }
 }
 
+/// A workflow of one task, `w0` or `w1` and so on, with what starts it.
+fn text(index: usize, start: &str) -> String {
+    format!(
+        r#"{{"name": "w{index}", {start}, "parameters": [{{"name": "day", "default": "today"}}],
+            "tasks": [{{"task_key": "a", "bronze_task": {{"table": "p.bronze.a"}}}}]}}"#
+    )
+}
+
 /// A scheduler under test.
 struct Rig {
     world: Shared,
@@ -163,14 +172,8 @@ impl Rig {
 
     /// Writes the workflows `w0`, `w1` and so on anew.
     fn write(&self, starts: &[&str]) {
-        let text = |(index, start): (usize, &&str)| {
-            format!(
-                r#"{{"name": "w{index}", {start}, "parameters": [{{"name": "day", "default": "today"}}],
-                    "tasks": [{{"task_key": "a", "bronze_task": {{"table": "p.bronze.a"}}}}]}}"#
-            )
-        };
         self.change(|world| {
-            world.workflows = starts.iter().enumerate().map(text).collect();
+            world.workflows = starts.iter().enumerate().map(|(index, start)| text(index, start)).collect();
             world.fingerprint += 1;
         });
     }

@@ -33,7 +33,7 @@ async fn a_run_that_always_takes_the_scheduler_with_it_is_given_up() {
     }
     rig.change(|world| world.takes = Duration::ZERO);
     rig.serve(15).await;
-    assert_eq!(rig.looks("w0").await, [(10, "INTERRUPTED")]);
+    assert_eq!(rig.looks("w0").await, [(10, "FAILED")]);
     assert!(matches!(&rig.events()[..], [Event::Trouble { workflow: Some(_), .. }]));
 }
 
