@@ -52,7 +52,8 @@ export class RunView {
   }
 
   async load() {
-    const details = await get(forRun(this.number));
+    // Both at once, so that all parts of the page show the same moment.
+    const [details, text] = await Promise.all([get(forRun(this.number)), getText(forRun(this.number, "/graph.svg"))]);
     this.#details = details;
     this.#ahead = Date.parse(details.now) - Date.now();
     const { run, tasks, attempts } = details;
@@ -63,7 +64,6 @@ export class RunView {
     this.#head.show([run, rows, tasks.length], () => this.#makeHead(run, tasks, rows));
     const looks = tasks.map((task) => [task.task_key, task.status, task.ended_at]);
     if (tasks.length > 0) {
-      const text = await getText(forRun(this.number, "/graph.svg"));
       const { scrollLeft, scrollTop } = this.#canvas;
       this.#drawing.show([looks, text], () => drawing(text, this.choose));
       this.#canvas.scrollTo(scrollLeft, scrollTop);
