@@ -21,7 +21,7 @@ KINESIS := cli/kinesis,medallion-tests/kinesis
 MOTO := $(CARGO_TARGET_DIR)/kinesis/bin/moto_server
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-incremental bench-merge bench-kafka bench-stream bench-endure soak clean-demo tools go java
+.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-incremental bench-merge bench-kafka bench-stream bench-endure soak clean-demo tools go java browser
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ demo: build ## Try the pipelines on their tests, generate data, run two of them 
 demo-stream: build ## Stream generated events to gold for DURATION (30) seconds at RATE (5000) a second; needs no Kafka
 	@demo/stream $(MEDALLION) $(DURATION) $(RATE)
 
-test: tools go java ## Run all tests, those of real invoices if MEDALLION_RETAIL names their folder; S3 tests need Go, Kafka tests Java
+test: tools go java browser ## Run all tests, those of real invoices if MEDALLION_RETAIL names their folder; S3 tests need Go, Kafka tests Java, the page's Chromium
 	cargo build --workspace --bins
 	cargo test --workspace
 
@@ -108,3 +108,6 @@ go:
 java:
 	@command -v java >/dev/null || { echo "java is missing: the Kafka tests run a broker with it; apt-get install default-jre-headless"; exit 1; }
 	@command -v mvn >/dev/null || { echo "mvn is missing: the Kafka tests fetch their broker with it; apt-get install maven"; exit 1; }
+
+browser:
+	@command -v chromedriver >/dev/null || { echo "chromedriver is missing: the tests of the page drive a browser with it; apt-get install chromium chromium-driver"; exit 1; }

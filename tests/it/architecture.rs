@@ -32,7 +32,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
 ];
 
 /// The crates that may name a heavy dependency.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 9] = [
+    ("axum", &["web"]),
     ("polars", &["frame"]),
     ("polars-arrow", &["frame"]),
     ("deltalake", &["lake"]),

@@ -2,12 +2,13 @@
 //!
 //! `project` makes a small project in a folder of its own and runs commands in it, `place` says where its lake is, `s3`
 //! is the S3 server of this test binary, `apache` is its Kafka, `scrape` reads metrics, `waiting` waits for conditions,
-//! `running` is a command that goes on meanwhile, and `streaming` one that serves its figures.
+//! `running` is a command that goes on meanwhile, `streaming` one that serves its figures, and `browser` is Chromium.
 //! Every other module holds tests of one subject.
 //! A test that must hold on a local folder and on S3 is one function `check_...` with a test for each place.
 
 mod apache;
 mod broker;
+mod browser;
 mod gateway;
 #[cfg(feature = "kinesis")]
 mod moto;
@@ -56,5 +57,6 @@ mod stream_crash; // kill -9 of a stream at any moment
 mod stream_equals_batch; // a stream and a run over the same topic
 mod stream_outage; // a lake that fails for a while
 mod tasks; // tasks that are no stages, and what they leave for others
+mod web; // the page of a served project, in a browser
 mod write_modes; // append, unique_key, merge, overwrite, clean steps
 mod wrong_input; // one clear line and the right exit code

@@ -38,7 +38,7 @@ fn of_task(task: &TaskRecord, details: &RunDetails, by_key: &BTreeMap<&str, &Tas
     let has_begun = task.started_at.is_some();
     let waits_for = |key: &String| by_key.get(key.as_str()).is_some_and(|before| before.state.is_none());
     match last {
-        Some(attempt) if has_begun && attempt.state.is_some() => WAITING_FOR_RETRY,
+        Some(attempt) if has_begun && attempt.state.is_some_and(|state| !state.is_success()) => WAITING_FOR_RETRY,
         Some(_) if has_begun => RUNNING,
         _ if task.depends_on.iter().any(waits_for) => BLOCKED,
         _ => PENDING,

@@ -47,7 +47,7 @@ export function askParameters(workflow, parameters) {
 export function askRepair(number, tasks) {
   const chosen = h("fieldset", { class: "choices", disabled: true }, h("legend", {}, "Tasks"),
     tasks.map((task, index) => h("label", { class: "choice" },
-      h("input", { type: "checkbox", name: `t${index}` }), h("span", { class: "mono" }, task.task_key), badge(task.status))),
+      h("input", { type: "checkbox", name: `t${index}`, checked: ["FAILED", "TIMEDOUT", "CANCELED", "INTERRUPTED"].includes(task.status) }), h("span", { class: "mono" }, task.task_key), badge(task.status))),
     h("label", { class: "choice after" }, h("input", { type: "checkbox", name: "dependents", checked: true }), "and everything after them"));
   const choose = (event) => { chosen.disabled = event.target.value !== "chosen"; };
   const content = [

@@ -2,15 +2,13 @@
 
 import { inWords } from "./words.js";
 
-const LEAST_SCALE = 0.75;
-
 /** The drawing in that text. `choose(task)` is called when a box is chosen. */
 export function drawing(text, choose) {
   // The page has the same style as a file, and its policy allows none inside the markup.
   const bare = text.replace(/<style>[^<]*<\/style>/, "");
   const svg = document.importNode(new DOMParser().parseFromString(bare, "image/svg+xml").documentElement, true);
-  // It shrinks to fit, as far as it can still be read; then its place scrolls.
-  svg.style.minWidth = `${Number(svg.getAttribute("width")) * LEAST_SCALE}px`;
+  // The style lets it shrink to fit, as far as it can still be read; then its place scrolls.
+  svg.style.setProperty("--width", `${svg.getAttribute("width")}px`);
   for (const box of svg.querySelectorAll("g[data-task]")) {
     if (!choose) continue;
     box.setAttribute("tabindex", "0");

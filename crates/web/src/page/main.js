@@ -10,7 +10,7 @@ import { WorkflowsView } from "./workflows.js";
 // Many events at once are one look.
 const TOGETHER = 200;
 // Runs that other processes started tell nothing here, so now and then everything is looked at.
-const NOW_AND_THEN = 15000;
+const NOW_AND_THEN = 5000;
 const WHILE_GOING = 3000;
 
 const main = document.querySelector("#main");

@@ -52,15 +52,18 @@ export class RunView {
   }
 
   async load() {
-    const details = await get(forRun(this.number));
+    // Both at once, so that all parts of the page show the same moment.
+    const [details, text] = await Promise.all([get(forRun(this.number)), getText(forRun(this.number, "/graph.svg"))]);
     this.#details = details;
     this.#ahead = Date.parse(details.now) - Date.now();
     const { run, tasks, attempts } = details;
     this.title = `Run ${run.number} of ${run.workflow}`;
-    this.#head.show([run, tasks.length], () => this.#makeHead(run, tasks));
+    // A run that goes on has counted nothing yet.
+    const sum = (name) => tasks.filter((task) => task.input === undefined).reduce((rows, task) => rows + task.rows[name], 0);
+    const rows = run.state === null ? { written: sum("written"), quarantined: sum("quarantined") } : run.rows;
+    this.#head.show([run, rows, tasks.length], () => this.#makeHead(run, tasks, rows));
     const looks = tasks.map((task) => [task.task_key, task.status, task.ended_at]);
     if (tasks.length > 0) {
-      const text = await getText(forRun(this.number, "/graph.svg"));
       const { scrollLeft, scrollTop } = this.#canvas;
       this.#drawing.show([looks, text], () => drawing(text, this.choose));
       this.#canvas.scrollTo(scrollLeft, scrollTop);
@@ -92,7 +95,7 @@ export class RunView {
     this.#log?.close();
   }
 
-  #makeHead(run, tasks) {
+  #makeHead(run, tasks, rows) {
     const parameters = Object.entries(run.parameters).map(([name, value]) => h("code", {}, `${name}=${value}`));
     const took = run.started_at ? h("span", { "data-took": !run.ended_at && !run.state }, run.ended_at ? duration(Date.parse(run.ended_at) - Date.parse(run.started_at)) : "") : null;
     const isGoing = IS_GOING.includes(run.status);
@@ -108,7 +111,7 @@ export class RunView {
         ["Why", causeInWords(run.cause)], ["Due", run.cause.due_at ? at(run.cause.due_at) : null],
         ["Repairs", run.repairs > 0 ? String(run.repairs) : null],
         ["Part of", run.parent ? h("a", { href: `#/runs/${run.parent}` }, `run ${run.parent}`) : null],
-        ["Rows written", count(run.rows.written)], ["In quarantine", run.rows.quarantined > 0 ? count(run.rows.quarantined) : null],
+        ["Rows written", count(rows.written)], ["In quarantine", rows.quarantined > 0 ? count(rows.quarantined) : null],
         ["Parameters", parameters.length > 0 ? h("span", { class: "codes" }, parameters) : null],
       ]),
     ];

@@ -41,13 +41,15 @@ function head(workflow) {
     h("div", { class: "heading" }, h("h1", {}, workflow.name), h("div", { class: "buttons" }, actions(workflow, "head"))),
     workflow.description ? h("p", { class: "lead" }, workflow.description) : null,
     facts([
-        ["Schedule", workflow.schedule ?? "by hand only"], ["Next run", next && h("span", {}, next)],
-        ["Running", String(workflow.running)], ["Queued", String(workflow.queued)],
-        ["Runs at a time", String(workflow.max_concurrent_runs)],
-        ["Parameters", parameters.length > 0 ? h("span", { class: "codes" }, parameters) : null],
-        ["Tags", tags.length > 0 ? h("span", { class: "codes" }, tags) : null],
-      ]),
-      health(workflow)),
+      ["Schedule", workflow.schedule ?? "by hand only"],
+      ["Next run", next && h("span", {}, next)],
+      ["Running", String(workflow.running)],
+      ["Queued", String(workflow.queued)],
+      ["Runs at a time", String(workflow.max_concurrent_runs)],
+      ["Parameters", parameters.length > 0 ? h("span", { class: "codes" }, parameters) : null],
+      ["Tags", tags.length > 0 ? h("span", { class: "codes" }, tags) : null],
+      ["Last runs", workflow.last_runs.length > 0 ? health(workflow) : null],
+    ]),
   ];
 }
 
