@@ -72,7 +72,8 @@ async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, sha
         outcome.output = ended.output;
         outcome.error = ended.error;
         let Some(error) = &outcome.error else { break };
-        let rest = lock(&memory.rests_until).take().map_or(Duration::ZERO, |until| until.duration_since(Instant::now()));
+        let rest =
+            lock(&memory.rests_until).take().map_or(Duration::ZERO, |until| until.duration_since(Instant::now()));
         let wait = next_attempt_in(task, number - first_number, outcome.state, error, started.elapsed(), shared);
         let wait = wait.map(|wait| wait.max(rest));
         tell_failure(&trial, number, outcome.state, error, wait);
