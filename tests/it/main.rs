@@ -9,6 +9,7 @@
 mod apache;
 mod broker;
 mod gateway;
+mod golden;
 #[cfg(feature = "kinesis")]
 mod moto;
 mod orders_topic;
@@ -47,6 +48,7 @@ mod quality; // expectations, quarantine, audits
 mod replay; // rows in quarantine once more
 mod retail; // the real invoices
 mod runner; // workflows: order, failures, signals, history
+mod runs; // runs shown, compared, repaired, resumed, cancelled
 mod storage; // lakes that fail: no server, no rights, no space, altered tables
 mod stream; // tables that are kept going, what it serves, how it ends
 mod stream_backlog; // a stream that is told to stop while it is behind

@@ -25,7 +25,8 @@ impl RunStatus {
         let all: Vec<RunStatus> = [RunStatus::Queued, RunStatus::Running].into_iter().chain(ended).collect();
         let name = text.to_ascii_uppercase();
         let found = all.iter().find(|status| status.name() == name).copied();
-        found.ok_or_else(|| format!("there is no state `{text}`{}", hint(&name, all.iter().map(|status| status.name()))))
+        found
+            .ok_or_else(|| format!("there is no state `{text}`{}", hint(&name, all.iter().map(|status| status.name()))))
     }
 }
 
