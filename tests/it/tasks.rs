@@ -184,7 +184,10 @@ fn listener() -> (String, JoinHandle<Value>) {
 fn telling(url: &str) -> Project {
     let project = daily();
     let settings = std::fs::read_to_string(project.path("medallion.toml")).unwrap();
-    project.write("medallion.toml", &format!("{settings}[notifications.webhooks.ops]\nkind = \"generic\"\nurl = \"{url}\"\n"));
+    project.write(
+        "medallion.toml",
+        &format!("{settings}[notifications.webhooks.ops]\nkind = \"generic\"\nurl = \"{url}\"\n"),
+    );
     let workflow = json!({
         "name": "daily", "webhook_notifications": {"on_failure": [{"id": "ops"}]},
         "tasks": [{"task_key": "only", "shell_task": {"command": "echo no luck >&2; exit 2"}}],

@@ -88,7 +88,7 @@ pub(super) async fn execute(
         parameters,
         ..Context::new(workflow.name())
     };
-    let display = Display::new();
+    let display = Display::new(workflow);
     let touched: Mutex<BTreeSet<TableName>> = Mutex::default();
     let outbox = Outbox::new(notifier(&workbench.project));
     let notices = RunNotices::new(&workbench.project.name, workflow, &context.parameters, outbox.clone());
