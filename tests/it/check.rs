@@ -1,19 +1,9 @@
 //! `medallion check`: everything that is wrong, at once, offline.
 
+use crate::golden::check_golden;
 use crate::place::Place;
 use crate::project::{Project, repository};
 use crate::shop;
-
-/// Compares a text with a file of `tests/golden`; `UPDATE_GOLDEN=1` writes it instead.
-fn check_golden(name: &str, text: &str) {
-    let file = repository().join("tests/golden").join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, text).unwrap();
-    }
-    let golden = std::fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(text, golden, "{} differs; UPDATE_GOLDEN=1 rewrites it", file.display());
-}
 
 /// A project with something wrong in every file.
 fn broken() -> Project {

@@ -10,6 +10,7 @@ mod apache;
 mod broker;
 mod browser;
 mod gateway;
+mod golden;
 #[cfg(feature = "kinesis")]
 mod moto;
 mod orders_topic;
@@ -49,6 +50,7 @@ mod quality; // expectations, quarantine, audits
 mod replay; // rows in quarantine once more
 mod retail; // the real invoices
 mod runner; // workflows: order, failures, signals, history
+mod runs; // runs shown, compared, repaired, resumed, cancelled
 mod scheduler; // workflows that start by themselves
 mod storage; // lakes that fail: no server, no rights, no space, altered tables
 mod stream; // tables that are kept going, what it serves, how it ends

@@ -81,8 +81,8 @@ fn the_history_tells_of_every_run_and_of_the_errors_in_it() {
         .collect();
     assert_eq!(listed, [(2, "SUCCESS"), (1, "FAILED")]);
     let shown = project.succeed(&["runs", "show", "1"]).out;
-    assert!(shown.starts_with("run 1 of branches, started "), "{shown}");
-    assert!(shown.contains("config: the landing folder") && shown.contains("after UPSTREAM_FAILED"), "{shown}");
+    assert!(shown.starts_with("run 1 of branches, FAILED"), "{shown}");
+    assert!(shown.contains("config: the landing folder") && shown.contains("UPSTREAM_FAILED"), "{shown}");
     let record = project.log("shop.bronze.orders").concat();
     let info = record.iter().find_map(|action| action.get("commitInfo")).unwrap();
     assert_eq!(info["medallion"]["run"], "branches-1");

@@ -1,12 +1,14 @@
 //! The arguments as they are typed. The doc comments are the help that users read.
 
 mod mending;
+mod runs;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::mending::{Every, GapsArguments, QuarantineCommand, ReplayArguments, ShowQuarantineArguments};
+pub(crate) use self::runs::{CompareArguments, LogsArguments, RepairArguments, RunsArguments, RunsCommand};
 
 /// Bronze, silver and gold jobs on open Delta tables, from one binary.
 #[derive(Debug, Parser)]
@@ -71,7 +73,7 @@ pub(crate) enum Command {
     Show(ShowArguments),
     /// Ask the lake in SQL
     Query(QueryArguments),
-    /// List runs, or show one
+    /// List runs, look into one, compare two, or go on with one
     Runs(RunsArguments),
     /// List the days or hours in which a table has no rows
     Gaps(GapsArguments),
@@ -223,6 +225,19 @@ pub(crate) struct ShowArguments {
     /// Tell how the table was last brought up to date and why so, and what the next run would do
     #[arg(long, requires = "name")]
     pub(crate) explain: bool,
+    /// How a workflow is drawn
+    #[arg(long, value_enum, requires = "name", conflicts_with = "explain")]
+    pub(crate) format: Option<DrawingFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DrawingFormat {
+    /// Lines for a terminal
+    Text,
+    /// A flowchart for documentation
+    Mermaid,
+    /// A picture for browsers
+    Svg,
 }
 
 #[derive(Debug, Args)]
@@ -235,24 +250,6 @@ pub(crate) struct QueryArguments {
     /// The most rows to print; 0 for all
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RunsArguments {
-    #[command(subcommand)]
-    pub(crate) command: Option<RunsCommand>,
-    /// The most runs to list
-    #[arg(long, default_value_t = 20)]
-    pub(crate) limit: usize,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RunsCommand {
-    /// Show one run: its tasks, attempts and errors
-    Show {
-        /// The number of the run
-        number: i64,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod args;
 #[cfg(test)]
 mod batch_cuts;
 mod commands;
+mod live;
 mod memory;
 mod notifying;
 mod output;

@@ -1,6 +1,6 @@
 //! What people and programs read: results on stdout, everything else on stderr.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use stage::Error;
 
@@ -10,6 +10,13 @@ pub(crate) fn print(text: &str) {
     let _ =
         out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     let _ = out.flush();
+}
+
+/// Prints a part of a result, which may be empty.
+pub(crate) fn print_all(text: &str) {
+    if !text.is_empty() {
+        print(text);
+    }
 }
 
 /// Prints a line for people beside the result.
@@ -41,22 +48,55 @@ pub(crate) fn counted(number: u64, one: &str) -> String {
     format!("{} {one}{ending}", thousands(number))
 }
 
+/// How many cells a line of stdout has: `COLUMNS`, else those of the terminal; `None` where nothing limits it.
+pub(crate) fn width() -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let terminal = || io::stdout().is_terminal().then(|| usize::from(console::Term::stdout().size().1));
+    columns.or_else(terminal).filter(|width| *width > 0)
+}
+
+/// Whether stdout shows colours: it is a terminal, and `NO_COLOR` does not say otherwise.
+pub(crate) fn has_colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
+}
+
+/// A text in lines of at most `width` cells, broken between words; all but the first begin with `indent`.
+pub(crate) fn wrapped(text: &str, width: Option<usize>, indent: &str) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let mut lines = String::new();
+    let mut cells = 0;
+    for word in text.split(' ') {
+        let length = console::measure_text_width(word);
+        if cells > 0 && cells + 1 + length > width {
+            lines.push('\n');
+            lines.push_str(indent);
+            cells = indent.len();
+        } else if cells > 0 {
+            lines.push(' ');
+            cells += 1;
+        }
+        lines.push_str(word);
+        cells += length;
+    }
+    lines
+}
+
 /// Rows of text in aligned columns under a header.
 pub(crate) fn columns(header: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |cells: Vec<&str>| {
+    let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
+    aligned(&[&[header], rows].concat())
+}
+
+/// Rows of text in aligned columns.
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or_default()).collect();
+    let line = |cells: &Vec<String>| {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
-    let mut text = line(header.to_vec());
-    for row in rows {
-        text.push_str(&line(row.iter().map(String::as_str).collect()));
-    }
-    text
+    rows.iter().map(line).collect()
 }
 
 /// The same as CSV.

@@ -1,9 +1,9 @@
-//! What a run shows while it goes on: a bar for each table at work on a terminal, plain lines otherwise.
+//! What a run shows while it goes on: its tasks on a terminal (a bar, for a single table), plain lines otherwise.
 //!
 //! A stage tells its meter how far it is; the bars read the meters whenever they are drawn, so a stage never waits for the
 //! terminal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use stage::{Meter, Progress, TableName};
-use workflow::Event;
+use workflow::{Event, ResultState, Workflow, drawing};
 
+use crate::live::{self, Live};
 use crate::output::{self, counted, thousands};
 
 /// How often a bar is drawn.
@@ -22,7 +23,15 @@ const WIDTH: usize = 24;
 
 /// Shows events on stderr.
 pub(crate) struct Display {
-    bars: Option<Bars>,
+    screen: Screen,
+    /// The tasks that have told what they did already.
+    told: Mutex<HashSet<String>>,
+}
+
+enum Screen {
+    Lines,
+    Bars(Bars),
+    Live(Live),
 }
 
 struct Bars {
@@ -32,20 +41,50 @@ struct Bars {
 }
 
 impl Display {
-    /// A display that fits where stderr goes.
-    pub(crate) fn new() -> Display {
-        let is_terminal = std::io::stderr().is_terminal();
-        Display { bars: is_terminal.then(|| Bars::new(MultiProgress::new())) }
+    /// A display of a run of this workflow that fits where stderr goes.
+    pub(crate) fn new(workflow: &Workflow) -> Display {
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let is_single = matches!(workflow.tasks(), [task] if task.key() == workflow.name());
+        let screen = match std::io::stderr().is_terminal() && !is_dumb {
+            false => Screen::Lines,
+            true if is_single => Screen::Bars(Bars::new(MultiProgress::new())),
+            true => Screen::Live(Live::new(workflow)),
+        };
+        Display { screen, told: Mutex::default() }
     }
 
     /// Shows one event.
     pub(crate) fn show(&self, event: &Event) {
-        if let Some(bars) = &self.bars {
-            bars.follow(event);
+        match &self.screen {
+            Screen::Lines => {}
+            Screen::Bars(bars) => bars.follow(event),
+            Screen::Live(live) => live.follow(event),
         }
+        if let Some(line) = self.line(event) {
+            match &self.screen {
+                Screen::Lines => output::note(&line),
+                // What is on the screen is moved down, not written over.
+                Screen::Bars(bars) => bars.all.suspend(|| output::note(&line)),
+                Screen::Live(live) => live.suspended(|| output::note(&line)),
+            }
+        }
+    }
+
+    /// What stays to be read of an event. Where tasks are seen at work, that is only what needs attention.
+    fn line(&self, event: &Event) -> Option<String> {
+        let is_seen = matches!(self.screen, Screen::Live(_));
         match event {
-            Event::StageAdvanced { table, progress, seconds, .. } if !progress.idle => {
-                self.line(&format!("{table}: {} in {seconds:.2} s", told(progress)));
+            Event::StageAdvanced { task_key, table, progress, seconds } => {
+                self.tell(task_key);
+                let needs_attention =
+                    progress.rows_quarantined > 0 || progress.rows_dropped > 0 || !progress.warnings.is_empty();
+                let is_line = !progress.idle && (needs_attention || !is_seen);
+                is_line.then(|| format!("{table}: {} in {seconds:.2} s", told(progress)))
+            }
+            // All of it stands in the log; where tasks are seen, a line says that there is something to be read.
+            Event::AttemptFailed { task_key, message, will_retry_in: Some(delay), .. } if is_seen => {
+                let line = format!("task `{task_key}` failed, retry in {:.1} s: {message}", delay.as_secs_f64());
+                Some(drawing::fitted(&line, live::columns()))
             }
             Event::AttemptFailed { task_key, message, kind, will_retry_in, is_in_vain, .. } => {
                 let next = match will_retry_in {
@@ -53,18 +92,23 @@ impl Display {
                     None if *is_in_vain => format!("; {}", workflow::in_vain(*kind)),
                     None => String::new(),
                 };
-                self.line(&format!("task `{task_key}` failed: {message}{next}"));
+                Some(format!("task `{task_key}` failed: {message}{next}"))
             }
-            _ => {}
+            Event::ConditionDecided { task_key, outcome } => {
+                self.tell(task_key);
+                (!is_seen).then(|| format!("task `{task_key}`: {outcome}"))
+            }
+            Event::TaskEnded { task_key, state: ResultState::Success, seconds, .. } => {
+                let is_new = !is_seen && self.tell(task_key);
+                is_new.then(|| format!("task `{task_key}`: {} in {seconds:.2} s", ResultState::Success))
+            }
+            _ => None,
         }
     }
 
-    fn line(&self, text: &str) {
-        match &self.bars {
-            // Bars that are on the screen are moved down, not written over.
-            Some(bars) => bars.all.suspend(|| output::note(text)),
-            None => output::note(text),
-        }
+    /// Notes that a task has told what it did; whether it is for the first time.
+    fn tell(&self, task_key: &str) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(task_key.to_owned())
     }
 }
 
@@ -118,18 +162,20 @@ impl Bars {
 }
 
 /// How far a stage is: a bar with its percentage where it is known how much there is to do, and the rows so far.
-fn measured(meter: &Meter, elapsed: Duration) -> String {
-    let mut text = String::new();
-    if let Some(share) = meter.share() {
-        let filled = (share * WIDTH as f64) as usize;
-        let _ = write!(text, "[{:-<WIDTH$}] {:>3.0}% ", "#".repeat(filled), (share * 100.0).floor());
-    }
+pub(crate) fn measured(meter: &Meter, elapsed: Duration) -> String {
+    let mut text = meter.share().map(|share| filled(share, WIDTH) + " ").unwrap_or_default();
     let rows = meter.rows();
     text.push_str(&counted(rows, "row"));
     if elapsed >= Duration::from_secs(1) {
         let _ = write!(text, ", {} rows/s", thousands((rows as f64 / elapsed.as_secs_f64()) as u64));
     }
     text
+}
+
+/// A bar of so many characters inside, and how much of it is filled.
+pub(crate) fn filled(share: f64, width: usize) -> String {
+    let filled = (share * width as f64) as usize;
+    format!("[{:-<width$}] {:>3.0}%", "#".repeat(filled), (share * 100.0).floor())
 }
 
 fn told(progress: &Progress) -> String {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::action::Output;
 use crate::condition::holds;
 use crate::definition::{Body, Task, Work, literally};
+use crate::event::Event;
 use crate::history::Execution;
 use crate::log::TaskLog;
 use crate::outcome::TaskOutcome;
@@ -103,7 +104,12 @@ pub(crate) async fn attempt(trial: &Trial<'_>) -> Attempt {
         }
         Body::Condition { operator, left, right } => {
             let compared = trial.fill(left).and_then(|left| holds(*operator, &left, &trial.fill(right)?));
-            (None, compared.map(|held| output = TaskOutcome::of_condition(held)))
+            let decided = compared.map(|outcome| {
+                let task_key = trial.execution.task_key.clone();
+                shared.tell(Event::ConditionDecided { task_key, outcome });
+                output = TaskOutcome::of_condition(outcome);
+            });
+            (None, decided)
         }
         Body::ForEach { .. } => {
             to_the_end(&context, deadline, for_each::items(trial, &context, deadline, &mut output)).await

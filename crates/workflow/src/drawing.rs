@@ -28,7 +28,17 @@ mod text;
 
 pub use mermaid::mermaid;
 pub use svg::{STYLE, svg};
-pub use text::{rows, text};
+pub use text::{rows, rows_with, text};
+
+/// One cell that tells a state apart without colours; none is a plan.
+pub fn glyph(state: Option<&str>) -> &'static str {
+    look::Look::of(state).glyph()
+}
+
+/// A text on one line of at most so many cells, without anything that would steer a terminal.
+pub fn fitted(text: &str, width: usize) -> String {
+    cells::cut(&cells::clean(text), width)
+}
 
 /// What is drawn.
 ///

@@ -22,6 +22,13 @@ pub enum Event {
         /// How many tasks are selected.
         tasks: usize,
     },
+    /// A task is left as it is: it ended so in an earlier try of the run, or it was not selected (`EXCLUDED`).
+    TaskLeft {
+        /// The task.
+        task_key: String,
+        /// How it ended then.
+        state: ResultState,
+    },
     /// The first attempt of a task starts.
     TaskStarted {
         /// The task.
@@ -58,6 +65,20 @@ pub enum Event {
         /// The error and its causes on one line.
         message: String,
     },
+    /// It is known how many items a loop has.
+    ItemsCounted {
+        /// The task.
+        task_key: String,
+        /// How many there are; those that are kept from before count too.
+        items: usize,
+    },
+    /// A condition was looked at.
+    ConditionDecided {
+        /// The task.
+        task_key: String,
+        /// Whether it holds.
+        outcome: bool,
+    },
     /// An attempt ended without success.
     AttemptFailed {
         /// The task.
@@ -75,7 +96,7 @@ pub enum Event {
         /// Whether tries were left that nothing would come of, see [`in_vain`].
         is_in_vain: bool,
     },
-    /// A task ended, or will not start at all. Tasks that are not selected are not mentioned.
+    /// A task ended, or will not start at all. For one that was not selected there is [`Event::TaskLeft`] instead.
     TaskEnded {
         /// The task.
         task_key: String,
@@ -116,10 +137,13 @@ impl Event {
     pub(crate) fn below(mut self, above: &str) -> Option<Event> {
         match &mut self {
             Event::RunStarted { .. } | Event::RunEnded { .. } => return None,
-            Event::TaskStarted { task_key }
+            Event::TaskLeft { task_key, .. }
+            | Event::TaskStarted { task_key }
             | Event::StageStarted { task_key, .. }
             | Event::StageAdvanced { task_key, .. }
             | Event::StageFailed { task_key, .. }
+            | Event::ItemsCounted { task_key, .. }
+            | Event::ConditionDecided { task_key, .. }
             | Event::AttemptFailed { task_key, .. }
             | Event::TaskEnded { task_key, .. } => *task_key = format!("{above}/{task_key}"),
         }

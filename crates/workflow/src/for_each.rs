@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::action::Output;
 use crate::attempt::{Trial, kind_above, lock, rank};
 use crate::definition::Body;
+use crate::event::Event;
 use crate::outcome::TaskOutcome;
 use crate::runner::{Shared, values};
 use crate::state::ResultState;
@@ -35,6 +36,7 @@ pub(crate) async fn items(
     let items = list(&trial.fill(inputs)?)?;
     let key = trial.execution.task_key.as_str();
     let shared = &Shared { context, deadline, ..*trial.shared };
+    shared.tell(Event::ItemsCounted { task_key: key.to_owned(), items: items.len() });
     let run = |(index, item): (usize, Value)| async move {
         let item_key = format!("{key}[{index}]");
         if let Some(outcome) = succeeded_before(trial, index, &item_key, &item) {

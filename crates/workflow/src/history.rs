@@ -10,6 +10,7 @@ mod listing;
 mod prune;
 mod record;
 mod schedules;
+mod status;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,6 +100,11 @@ impl RunEnd {
             error: outcome.first_error().map(ErrorRecord::from),
             rows: RowCounts::from(&outcome.progress),
         }
+    }
+
+    /// The same for a run of which earlier tries did that much.
+    pub(crate) fn after(self, rows: RowCounts) -> Self {
+        RunEnd { rows: self.rows.plus(rows), ..self }
     }
 }
 
@@ -238,6 +244,20 @@ impl History {
             Ok(held.map(|_| before.repairs + u32::from(is_repair)))
         });
         reopened.await
+    }
+
+    /// Records the parameters of a run that goes on with others than it began with.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub async fn keep_parameters(&self, run: i64, parameters: &BTreeMap<String, String>) -> Result<()> {
+        let parameters = serde_json::to_string(parameters)
+            .map_err(|error| Error::bug("could not write the parameters of a run as JSON").with_source(error))?;
+        self.change("record the parameters of a run", move |transaction| {
+            let sql = "UPDATE runs SET parameters = ?2 WHERE number = ?1";
+            transaction.execute(sql, params![run, parameters]).map(|_| ())
+        })
+        .await
     }
 
     /// Records a run that waits for its turn. `None` when a run of this workflow is recorded for that time already.

@@ -124,6 +124,7 @@ pub mod log;
 mod nearest;
 mod nested;
 mod outcome;
+pub mod pictures;
 pub mod reference;
 pub mod rehearsal;
 mod request;

@@ -82,6 +82,11 @@ impl TaskOutcome {
         self.output.values.get(OUTCOME).and_then(serde_json::Value::as_bool)
     }
 
+    /// The event that tells that it stays as it is.
+    pub(crate) fn left(&self) -> Event {
+        Event::TaskLeft { task_key: self.task_key.clone(), state: self.state }
+    }
+
     /// The event that tells of its end.
     pub(crate) fn ended(&self) -> Event {
         Event::TaskEnded {

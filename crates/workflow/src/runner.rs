@@ -19,7 +19,7 @@ use crate::breaker::Breakers;
 use crate::cause::Cause;
 use crate::definition::{Work, Workflow};
 use crate::event::Event;
-use crate::history::{Execution, History, NewRun, PlannedTask, RunEnd, RunRecord, TaskEnd};
+use crate::history::{Execution, History, NewRun, PlannedTask, RowCounts, RunEnd, RunRecord, TaskEnd};
 use crate::outcome::{RunOutcome, RunStop, TaskOutcome, run_state};
 use crate::reference::{Job, Scope, TaskResults, Template, Trigger, Workspace};
 use crate::request::{Again, Kept, Request, Starts, ended_run};
@@ -119,7 +119,8 @@ pub(crate) async fn run_nested(
         None => history.begin_run(run, plan(workflow)).await?,
     };
     let started = context.now();
-    let begun = Begun { number, repair: 0, kept: Kept::default(), parameters, cause, started, asked: started };
+    let (kept, rows) = (Kept::default(), RowCounts::default());
+    let begun = Begun { number, repair: 0, kept, rows, parameters, cause, started, asked: started };
     run_begun(context, workflow, selected, begun, above, surroundings).await
 }
 
@@ -146,6 +147,8 @@ pub async fn run_again(
     let (is_repair, standing) = (again.is_repair(), kept.keys(&before));
     let reopened = surroundings.history.reopen(&before.run, is_repair, plan(workflow), standing).await?;
     let repair = reopened.ok_or_else(|| Error::conflict(format!("run {number} is being gone on with elsewhere")))?;
+    surroundings.history.keep_parameters(number, &parameters).await?;
+    let rows = before.rows_so_far();
     let RunRecord { cause, started_at, queued_at, .. } = before.run;
     let context = Context {
         full_refresh: context.full_refresh || cause.full_refresh,
@@ -154,7 +157,7 @@ pub async fn run_again(
     };
     // Times that tasks refer to are those of the run as it began, so that what goes on means the same.
     let started = started_at.unwrap_or_else(|| context.now());
-    let begun = Begun { number, repair, kept, parameters, cause, started, asked: queued_at };
+    let begun = Begun { number, repair, kept, rows, parameters, cause, started, asked: queued_at };
     run_begun(&context, workflow, selected, begun, &[], surroundings).await
 }
 
@@ -163,6 +166,8 @@ struct Begun {
     number: i64,
     repair: u32,
     kept: Kept,
+    /// What earlier tries of it did.
+    rows: RowCounts,
     parameters: BTreeMap<String, String>,
     cause: Cause,
     /// When it first started.
@@ -191,7 +196,7 @@ async fn run_begun(
     above: &[String],
     surroundings: &Surroundings<'_>,
 ) -> Result<RunOutcome> {
-    let Begun { number, repair, kept, parameters, cause, started: job_started, asked } = begun;
+    let Begun { number, repair, kept, rows, parameters, cause, started: job_started, asked } = begun;
     let _held = Held { history: surroundings.history, number };
     let started = Instant::now();
     let run_id = run_id(workflow.name(), number);
@@ -234,7 +239,7 @@ async fn run_begun(
     tasks.iter().for_each(|task| progress.add(&task.output.progress));
     let seconds = started.elapsed().as_secs_f64();
     let outcome = RunOutcome { number, run_id, state, tasks, progress, seconds };
-    let recorded = surroundings.history.end_run(number, RunEnd::new(&outcome)).await;
+    let recorded = surroundings.history.end_run(number, RunEnd::new(&outcome).after(rows)).await;
     note(recorded, "could not record the end of the run");
     (surroundings.events)(Event::RunEnded { state, progress: outcome.progress.clone(), seconds });
     Ok(outcome)
@@ -466,7 +471,11 @@ async fn start_ready<'a>(
                     let task = &workflow.tasks()[index];
                     (index, run_task(task, task.key(), index, None, shared).await)
                 })),
-                Turn::Leave(index) => board.end(index, shared.skip(workflow, index, ResultState::Excluded).await),
+                Turn::Leave(index) => {
+                    let outcome = shared.skip(workflow, index, ResultState::Excluded).await;
+                    shared.tell(outcome.left());
+                    board.end(index, outcome);
+                }
                 Turn::Skip(index, state) => {
                     let outcome = shared.skip(workflow, index, state).await;
                     shared.tell(outcome.ended());
@@ -474,6 +483,7 @@ async fn start_ready<'a>(
                 }
                 Turn::Keep(index, outcome) => {
                     shared.publish(&outcome);
+                    shared.tell(outcome.left());
                     board.end(index, *outcome);
                 }
             }

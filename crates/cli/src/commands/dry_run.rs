@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use ::stage::{Context, Result};
+use ::stage::{Context, Error, Result};
 use workflow::rehearsal::{Rehearsal, RehearsedTask, rehearse};
 use workflow::{Request, Work, Workflow};
 
-use super::run::Asked;
+use super::run::{Asked, Start};
 use crate::args::OutputFormat;
 use crate::output;
 use crate::workbench::Workbench;
@@ -16,7 +16,8 @@ const INDENT: &str = "  ";
 
 /// Prints the plan. Nothing is read or written but the project.
 pub(super) fn run(workbench: &Workbench, workflow: &Workflow, asked: Asked, output: OutputFormat) -> Result<u8> {
-    let Asked { selection, full_refresh, interval, parameters } = asked;
+    let Asked { start, full_refresh, interval, parameters } = asked;
+    let Start::Anew(selection) = start else { return Err(Error::bug("only a new run is planned")) };
     let context = Context { full_refresh, interval, parameters, ..Context::new(workflow.name()) };
     let request = Request { selection, ..Request::default() };
     let tables = |work: &Work| tables(workbench, work);

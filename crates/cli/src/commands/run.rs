@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ::stage::{Context, Error, Interval, Result, TableName};
 use serde_json::json;
-use workflow::{Event, Request, RunOutcome, Selection, Surroundings, Task, Workflow, Workshop};
+use workflow::{Again, Event, Request, RunOutcome, Selection, Surroundings, Task, Workflow, Workshop};
 
 use super::{dry_run, interval};
 use crate::args::{OutputFormat, RunArguments};
@@ -29,22 +29,31 @@ pub(super) async fn run(workbench: Workbench, arguments: &RunArguments, output: 
         (true, true) => Selection::All,
     };
     let parameters = arguments.parameters.iter().cloned().collect();
+    let start = Start::Anew(selection);
     if interval.is_some() {
         let is_chosen = |task: &&Task| arguments.only.is_empty() || arguments.only.iter().any(|key| key == task.key());
         let works = workflow.tasks().iter().filter(is_chosen).filter_map(|task| task.body().work());
         interval::check(&workbench.project, &works.flat_map(|work| workbench.tables_of(work)).collect())?;
     }
-    let asked = Asked { selection, full_refresh: arguments.full_refresh, interval, parameters };
+    let asked = Asked { start, full_refresh: arguments.full_refresh, interval, parameters };
     if arguments.dry_run {
         return dry_run::run(&workbench, &workflow, asked, output);
     }
     execute(&workbench, &workbench, &workflow, asked, output).await
 }
 
+/// How a run comes about.
+pub(super) enum Start {
+    /// As a new one, of these tasks.
+    Anew(Selection),
+    /// As the run of that number, which goes on.
+    Again(i64, Again),
+}
+
 /// What a run is asked to do.
 pub(super) struct Asked {
-    /// The tasks that run.
-    pub(super) selection: Selection,
+    /// How it comes about.
+    pub(super) start: Start,
     /// Whether silver and gold are rebuilt.
     pub(super) full_refresh: bool,
     /// The event times that silver tables make anew.
@@ -55,11 +64,13 @@ pub(super) struct Asked {
 
 impl Default for Asked {
     fn default() -> Self {
-        Asked { selection: Selection::All, full_refresh: false, interval: None, parameters: BTreeMap::new() }
+        let start = Start::Anew(Selection::All);
+        Asked { start, full_refresh: false, interval: None, parameters: BTreeMap::new() }
     }
 }
 
-/// Runs a workflow, prints what happens while it goes, and prints its result. `workshop` builds the stages.
+/// Runs a workflow, or goes on with a run of it, prints what happens while it goes, and prints its result. `workshop`
+/// builds the stages.
 pub(super) async fn execute(
     workbench: &Workbench,
     workshop: &dyn Workshop,
@@ -67,7 +78,7 @@ pub(super) async fn execute(
     asked: Asked,
     output: OutputFormat,
 ) -> Result<u8> {
-    let Asked { selection, full_refresh, interval, parameters } = asked;
+    let Asked { start, full_refresh, interval, parameters } = asked;
     let signals = Signals::listen();
     let history = workbench.history()?;
     let context = Context {
@@ -77,7 +88,7 @@ pub(super) async fn execute(
         parameters,
         ..Context::new(workflow.name())
     };
-    let display = Display::new();
+    let display = Display::new(workflow);
     let touched: Mutex<BTreeSet<TableName>> = Mutex::default();
     let outbox = Outbox::new(notifier(&workbench.project));
     let notices = RunNotices::new(&workbench.project.name, workflow, &context.parameters, outbox.clone());
@@ -90,8 +101,13 @@ pub(super) async fn execute(
     };
     let workspace = workbench.workspace();
     let surroundings = Surroundings { workshop, history: &history, workspace: &workspace, events: &show };
-    let request = Request { selection, ..Request::default() };
-    let outcome = workflow::run(&context, workflow, &request, &surroundings).await;
+    let outcome = match start {
+        Start::Anew(selection) => {
+            let request = Request { selection, ..Request::default() };
+            workflow::run(&context, workflow, &request, &surroundings).await
+        }
+        Start::Again(number, again) => workflow::run_again(&context, workflow, number, &again, &surroundings).await,
+    };
     drop(notices);
     let outcome = outcome?;
     let touched = touched.into_inner().unwrap_or_else(PoisonError::into_inner);

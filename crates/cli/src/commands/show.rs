@@ -3,9 +3,10 @@
 use ::stage::{Error, Result};
 use frame::types::type_name;
 use serde_json::json;
-use workflow::Workflow;
+use workflow::drawing::{self, Picture};
+use workflow::{Workflow, pictures};
 
-use crate::args::{OutputFormat, ShowArguments};
+use crate::args::{DrawingFormat, OutputFormat, ShowArguments};
 use crate::output;
 use crate::project::Table;
 use crate::workbench::Workbench;
@@ -18,7 +19,10 @@ pub(super) async fn run(workbench: Workbench, arguments: &ShowArguments, output:
             Some(_) if arguments.explain => {
                 return Err(Error::config(format!("`{name}` is a workflow; --explain tells about one table")));
             }
-            Some(workflow) => show_workflow(workflow, output),
+            Some(workflow) => show_workflow(workflow, arguments.format, output),
+            None if arguments.format.is_some() => {
+                return Err(Error::config(format!("there is no workflow `{name}`, and --format is for workflows")));
+            }
             None if arguments.explain => {
                 super::explain::explain(&workbench, workbench.project.table(name)?, output).await?
             }
@@ -89,7 +93,15 @@ async fn show_table(workbench: &Workbench, table: &Table, output: OutputFormat) 
     Ok(text)
 }
 
-fn show_workflow(workflow: &Workflow, output: OutputFormat) -> String {
+fn show_workflow(workflow: &Workflow, format: Option<DrawingFormat>, output: OutputFormat) -> String {
+    let picture = pictures::of_workflow(workflow);
+    match format {
+        Some(DrawingFormat::Mermaid) => return drawing::mermaid(&picture),
+        Some(DrawingFormat::Svg) => return drawing::svg(&picture),
+        Some(DrawingFormat::Text) => return drawn(workflow, picture),
+        None if output == OutputFormat::Table => return drawn(workflow, picture),
+        None => {}
+    }
     let tasks: Vec<(String, String, Vec<String>)> = workflow
         .tasks()
         .iter()
@@ -113,8 +125,24 @@ fn show_workflow(workflow: &Workflow, output: OutputFormat) -> String {
     let header = ["task", "does", "after"];
     match output {
         OutputFormat::Csv => output::csv(&header, &rows),
-        _ => format!("{}\n{}\n\n{}", workflow.name(), workflow.description(), output::columns(&header, &rows)),
+        _ => output::columns(&header, &rows),
     }
+}
+
+/// The head of a workflow, and its tasks with their order as rails.
+fn drawn(workflow: &Workflow, mut picture: Picture) -> String {
+    picture.title.clear();
+    let width = output::width();
+    let mut text = format!("{}\n", workflow.name());
+    if !workflow.description().is_empty() {
+        text.push_str(&format!("{}\n", output::wrapped(workflow.description(), width, "")));
+    }
+    if !workflow.parameters().is_empty() {
+        let pairs = workflow.parameters().iter().map(|(name, value)| format!("{name}={value}"));
+        let line = format!("parameters  {}", pairs.collect::<Vec<_>>().join(" "));
+        text.push_str(&format!("{}\n", output::wrapped(&line, width, "            ")));
+    }
+    format!("{text}\n{}", drawing::text(&picture, width, output::has_colours()))
 }
 
 fn indented(text: &str) -> String {

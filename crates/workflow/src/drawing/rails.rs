@@ -13,6 +13,8 @@ pub(super) struct Row {
     pub(super) before: String,
     /// Right of the glyph.
     pub(super) after: String,
+    /// The rails that go on below the row, in columns as wide as those of the row.
+    pub(super) below: String,
     /// The links to this node that have no rail.
     pub(super) untold: Vec<usize>,
 }
@@ -36,6 +38,12 @@ impl Board {
     fn place(&self, from: usize) -> usize {
         let is_free = |column: &usize| self.rails.get(*column).is_none_or(Option::is_none);
         (from..self.most).find(is_free).or_else(|| (0..from).find(is_free)).unwrap_or(self.most)
+    }
+
+    /// What runs on below a row with its glyph in that column, up to behind the glyph.
+    fn below(&self, column: usize) -> String {
+        let rail = |at: usize| if self.rails.get(at).is_some_and(Option::is_some) { "│ " } else { "  " };
+        (0..self.rails.len().max(column + 1)).map(rail).collect()
     }
 
     fn start(&mut self, column: usize, node: usize) {
@@ -82,7 +90,7 @@ fn row(graph: &Graph<'_>, board: &mut Board, left: &mut [usize], node: usize) ->
     while board.rails.last().is_some_and(Option::is_none) {
         board.rails.pop();
     }
-    Row { node, before, after, untold }
+    Row { node, before, after, below: board.below(column), untold }
 }
 
 /// The row left and right of the column of the glyph; `span` is what its horizontal line covers.

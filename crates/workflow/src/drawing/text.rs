@@ -35,10 +35,30 @@ pub fn text(picture: &Picture, width: Option<usize>, colour: bool) -> String {
 ///
 /// `width` is in cells; longer lines are cut, with an ellipsis. `colour` adds ANSI sequences. Lines have no line ends.
 pub fn rows(picture: &Picture, width: Option<usize>, colour: bool) -> Vec<String> {
+    rows_with(picture, width, colour, |_| Vec::new())
+}
+
+/// The same as [`rows`] with lines of one's own below the task of that index, beside the rails that go on.
+pub fn rows_with(
+    picture: &Picture,
+    width: Option<usize>,
+    colour: bool,
+    below: impl Fn(usize) -> Vec<String>,
+) -> Vec<String> {
     let graph = Graph::new(picture);
     let rails = rails(&graph, width.map_or(MOST_RAILS, |width| (width / 6).clamp(2, MOST_RAILS)));
     let columns = Columns::of(picture, &rails, width);
-    rails.iter().map(|row| line(picture, &graph, row, &columns).finish(width, colour)).collect()
+    let mut lines = Vec::new();
+    for row in &rails {
+        lines.push(line(picture, &graph, row, &columns).finish(width, colour));
+        for text in below(row.node) {
+            let mut line = Line::default();
+            line.push(&row.below, "2");
+            line.push(&clean(&text), "");
+            lines.push(line.finish(width, colour));
+        }
+    }
+    lines
 }
 
 /// How many cells each column takes.

@@ -55,6 +55,14 @@ pub struct RunDetails {
     pub attempts: Vec<AttemptRecord>,
 }
 
+impl RunDetails {
+    /// What all attempts did that have ended, over all repairs. Those of a loop count what its items did.
+    pub fn rows_so_far(&self) -> RowCounts {
+        let of_tasks = self.attempts.iter().filter(|attempt| !attempt.task_key.contains('['));
+        of_tasks.fold(RowCounts::default(), |rows, attempt| rows.plus(attempt.rows))
+    }
+}
+
 /// A task of a run, or an item of a loop, as the history remembers it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TaskRecord {
@@ -166,6 +174,16 @@ impl From<&Progress> for RowCounts {
 }
 
 impl RowCounts {
+    /// Both together.
+    pub(crate) fn plus(self, more: RowCounts) -> RowCounts {
+        RowCounts {
+            read: self.read + more.read,
+            written: self.written + more.written,
+            quarantined: self.quarantined + more.quarantined,
+            dropped: self.dropped + more.dropped,
+        }
+    }
+
     pub(super) fn columns(&self) -> [i64; 4] {
         [self.read, self.written, self.quarantined, self.dropped].map(count)
     }
