@@ -120,7 +120,7 @@ fn mistakes_in_queries_and_maintenance_are_told_in_one_line() {
         (
             "sql_task",
             query(json!({"nott": "x"})),
-            "line 1, column 62: the parameter `not` has no value; nearest is `nott`",
+            "customers.sql:1:63: the parameter `not` has no value; nearest is `nott`",
         ),
         ("vacuum_task", json!({"table": "shop.silver.orders", "retain": "1h"}), "less than the retention of 7d"),
         ("shell_task", json!({"command": ["no-such-program"]}), "could not start `no-such-program`"),

@@ -172,13 +172,7 @@ impl Stage<'_> {
 
     /// The task by itself.
     fn body(&self, task: &Task, scope: &Scope<'_>, level: usize) -> Result<RehearsedTask> {
-        let current = CurrentTask {
-            name: task.key().to_owned(),
-            run_id: String::new(),
-            execution_count: 1,
-            retry_count: 0,
-            started: self.now,
-        };
+        let current = self.current(task);
         let scope = &Scope { task: Some(&current), ..*scope };
         let mut later = BTreeSet::new();
         let mut fill = |template: &Template| {
@@ -223,25 +217,19 @@ impl Stage<'_> {
                 (format!("workflow {workflow}"), json!({"workflow": workflow, "parameters": filled}))
             }
         };
-        let retry = task.retry();
-        Ok(RehearsedTask {
-            task_key: task.key().to_owned(),
-            depends_on: Vec::new(),
-            run_if: json!(task.run_if()),
-            left_out: None,
-            does,
-            holds: holding,
-            body,
-            writes: tables.0,
-            reads: tables.1,
-            later: later.into_iter().collect(),
-            max_retries: retry.max_retries,
-            min_retry_interval_millis: u64::try_from(retry.min_interval.as_millis()).unwrap_or(u64::MAX),
-            retry_on_timeout: retry.on_timeout,
-            timeout_seconds: task.timeout().map(|timeout| timeout.as_secs_f64()),
-            task: inner,
-            run,
-        })
+        let later = later.into_iter().collect();
+        let (writes, reads) = tables;
+        Ok(RehearsedTask { does, holds: holding, body, writes, reads, later, task: inner, run, ..limits(task) })
+    }
+
+    fn current(&self, task: &Task) -> CurrentTask {
+        CurrentTask {
+            name: task.key().to_owned(),
+            run_id: String::new(),
+            execution_count: 1,
+            retry_count: 0,
+            started: self.now,
+        }
     }
 
     fn nested(&self, name: &str, parameters: &BTreeMap<String, String>, level: usize) -> Result<Rehearsal> {
@@ -252,6 +240,29 @@ impl Stage<'_> {
         let workflow = self.workshop.workflow(name)?;
         let all = (0..workflow.tasks().len()).collect();
         self.run(&workflow, &all, parameters, &Cause::new(CauseKind::RunJob), level + 1)
+    }
+}
+
+/// A task with nothing but what limits it.
+fn limits(task: &Task) -> RehearsedTask {
+    let retry = task.retry();
+    RehearsedTask {
+        task_key: task.key().to_owned(),
+        depends_on: Vec::new(),
+        run_if: json!(task.run_if()),
+        left_out: None,
+        does: String::new(),
+        holds: None,
+        body: Value::Null,
+        writes: Vec::new(),
+        reads: Vec::new(),
+        later: Vec::new(),
+        max_retries: retry.max_retries,
+        min_retry_interval_millis: u64::try_from(retry.min_interval.as_millis()).unwrap_or(u64::MAX),
+        retry_on_timeout: retry.on_timeout,
+        timeout_seconds: task.timeout().map(|timeout| timeout.as_secs_f64()),
+        task: None,
+        run: None,
     }
 }
 

@@ -83,7 +83,7 @@ fn task_told(task: &RehearsedTask, indent: &str) -> String {
         line(format!("which is {holds}"));
     }
     for (name, value) in task.body.as_object().into_iter().flatten() {
-        let is_said = ["table", "pipeline", "layer", "file", "op", "left", "right", "inputs", "workflow"]
+        let is_said = ["table", "pipeline", "layer", "file", "op", "left", "right", "inputs", "workflow", "command"]
             .contains(&name.as_str());
         let is_empty = value.is_null()
             || value == false

@@ -21,6 +21,7 @@ use workflow::log::TaskLog;
 use super::unless_stopped;
 use crate::Workbench;
 use crate::commands::planned;
+use crate::output::counted;
 use crate::project::only_pipeline;
 
 /// The most rows that are kept for the tasks after this one.
@@ -103,7 +104,7 @@ fn tell(kept: &[RecordBatch], count: u64, log: &TaskLog) -> Result<()> {
         .collect();
     let table = pretty_format_batches(&shown).map_err(unprintable)?.to_string();
     table.lines().for_each(|line| log.line(line));
-    log.line(&format!("{count} rows"));
+    log.line(&counted(count, "row"));
     Ok(())
 }
 

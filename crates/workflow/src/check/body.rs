@@ -78,7 +78,7 @@ fn for_each(
 ) -> Option<Body> {
     let at = format!("{at}/for_each_task");
     let inputs = template(&spec.inputs, format!("{at}/inputs"), problems);
-    if inputs.is_literal() && !serde_json::from_str::<Vec<serde_json::Value>>(&spec.inputs).is_ok() {
+    if inputs.is_literal() && serde_json::from_str::<Vec<serde_json::Value>>(&spec.inputs).is_err() {
         let message = "expected a JSON array as text, such as \"[1, 2]\", or a reference to one";
         problems.push(Problem::new(format!("{at}/inputs"), message));
     }

@@ -190,7 +190,7 @@ fn shell(spec: &ShellTaskSpec) -> Result<Work, Problem> {
         CommandSpec::Text(text) => SHELL.iter().map(ToString::to_string).chain([text.clone()]).collect(),
         CommandSpec::List(parts) => parts.clone(),
     };
-    if command.last().is_none_or(|last| last.trim().is_empty()) && command.len() != 1 || command.first().is_none() {
+    if command.last().is_none_or(|last| last.trim().is_empty()) && command.len() != 1 || command.is_empty() {
         return Err(Problem::new("shell_task/command", "the command is empty"));
     }
     let environment = spec.env.iter().map(|(name, text)| (name.clone(), secret_template(text))).collect();
