@@ -85,6 +85,8 @@ pub struct Scheduler {
 /// What all clones share.
 struct Shared {
     source: Box<dyn Source>,
+    /// That of the project as it was when the scheduler was opened.
+    fingerprint: u64,
     history: History,
     clock: Box<dyn Clock>,
     listener: Listener,
@@ -130,9 +132,12 @@ impl Scheduler {
         listener: Listener,
     ) -> Result<Scheduler> {
         let lock = Lock::take(&lock_path(&history))?;
+        // Taken before the files are read, so that a change meanwhile is seen as one.
+        let fingerprint = source.fingerprint();
         let project = source.load().map_err(|problems| Error::config(problems.join("; ")))?;
         let shared = Shared {
             source,
+            fingerprint,
             history,
             clock,
             listener,

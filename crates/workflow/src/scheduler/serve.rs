@@ -35,7 +35,7 @@ impl Scheduler {
     /// When the history cannot be read at the beginning. Later troubles are told, and what could not be done is tried
     /// again.
     pub async fn serve(&self, stop: CancellationToken) -> Result<()> {
-        let mut keeper = Keeper::new(Arc::clone(&self.shared)).await;
+        let mut keeper = Keeper::new(Arc::clone(&self.shared));
         keeper.go_on_with_interrupted().await?;
         while !stop.is_cancelled() {
             let sleep = match keeper.round().await {
@@ -81,8 +81,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn new(shared: Arc<Shared>) -> Keeper {
-        let fingerprint = fingerprint(&shared).await;
+    fn new(shared: Arc<Shared>) -> Keeper {
         Keeper {
             project: shared.project(),
             entries: BTreeMap::new(),
@@ -90,7 +89,7 @@ impl Keeper {
             looks: JoinSet::new(),
             told_waiting: BTreeSet::new(),
             told_paused: BTreeMap::new(),
-            fingerprint,
+            fingerprint: shared.fingerprint,
             next_reload: shared.clock.now() + RELOAD_EVERY,
             shared,
         }
