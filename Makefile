@@ -21,7 +21,7 @@ KINESIS := cli/kinesis,medallion-tests/kinesis
 MOTO := $(CARGO_TARGET_DIR)/kinesis/bin/moto_server
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-incremental bench-merge bench-kafka bench-stream bench-endure soak clean-demo tools go java browser
+.PHONY: help build release demo demo-stream test test-kinesis lint bench bench-incremental bench-merge bench-kafka bench-stream bench-endure bench-workflow soak clean-demo tools go java browser
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-kafka: tools ## Measure how fast a Kafka topic is drained, beside a bare c
 
 bench-stream: tools ## Measure the delay from produced to visible in gold; needs Java and Maven
 	bench/delay
+
+bench-workflow: ## Measure what tasks and runs cost, and how fast a long run history answers
+	cargo run --release -p workflow --example figures
 
 bench-endure: tools ## Measure whether a stream holds out at a high rate for ten minutes; needs Java and Maven
 	bench/endure
