@@ -51,12 +51,13 @@ pub(crate) async fn metrics(State(site): State<Arc<Site>>) -> Result<Response, F
     for ((workflow, status), count) in by_workflow {
         page.sample("medallion_runs_open", &[("workflow", workflow), ("status", status)], count);
     }
-    page.family("medallion_schedule_lag_seconds", "gauge", "How long a run has been due that has not started.");
+    page.family("medallion_schedule_lag_seconds", "gauge", "How long the oldest run has been due that waits to start.");
     for plan in site.host.plans().await? {
-        if let (Some(next), false) = (plan.next, plan.paused) {
-            let lag = (Utc::now() - next).as_seconds_f64().max(0.0);
-            page.sample("medallion_schedule_lag_seconds", &[("workflow", plan.workflow.name())], lag);
-        }
+        let workflow = plan.workflow.name();
+        let waiting = open.iter().filter(|run| run.workflow == workflow && run.started_at.is_none());
+        let oldest = waiting.map(|run| run.cause.due_at.unwrap_or(run.queued_at)).min();
+        let lag = oldest.map_or(0.0, |due| (Utc::now() - due).as_seconds_f64().max(0.0));
+        page.sample("medallion_schedule_lag_seconds", &[("workflow", workflow)], lag);
     }
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.text).into_response())
 }

@@ -23,7 +23,7 @@ function open(title, content, submit, answer, className = "") {
 export function askToken(hint) {
   const content = [
     hint ? h("p", { class: "problem", role: "alert" }, hint) : null,
-    h("p", {}, "Whoever changes something has to know the token. It stands in ", h("code", {}, ".medallion/token"),
+    h("p", {}, "This needs the token. It stands in ", h("code", {}, ".medallion/token"),
       " in the folder of the project, or is what ", h("code", {}, "MEDALLION_TOKEN"), " says."),
     h("label", {}, "Token", h("input", { type: "password", name: "token", id: "token", required: true, autocomplete: "off", spellcheck: "false" })),
     h("p", { class: "quiet" }, "It is kept until this tab is closed."),

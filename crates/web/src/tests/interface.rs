@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use workflow::history::NewRun;
+use workflow::{Cause, CauseKind};
 
 use super::Site;
 use super::client::Answer;
@@ -175,6 +177,12 @@ async fn figures_are_those_of_the_history() {
     ] {
         assert!(figures.lines().any(|found| found == line), "{line} is not in {figures}");
     }
+    let due_at = Some(chrono::Utc::now() - chrono::TimeDelta::seconds(90));
+    let cause = Cause { due_at, ..Cause::new(CauseKind::Schedule) };
+    site.host.history().queue_run(NewRun { workflow: "flaky".to_owned(), cause, ..NewRun::default() }).await.unwrap();
+    let figures = site.get("/metrics").await.body;
+    let lag = figures.lines().find_map(|line| line.strip_prefix("medallion_schedule_lag_seconds{workflow=\"flaky\"} "));
+    assert!((90.0..120.0).contains(&lag.unwrap().parse().unwrap()), "{figures}");
 }
 
 #[tokio::test]
