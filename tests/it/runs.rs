@@ -61,7 +61,7 @@ fn told(project: &Project, arguments: &[&str]) -> String {
         (r" +\d+\.\d\d s( -> \d+\.\d\d s)?", " <seconds>"),
         (r"<seconds> +\d+\.\d\d ", "<seconds> <ratio> "),
         // How far columns are apart depends on the times in them.
-        (r"(time|->|-) {3,}", "$1  "),
+        (r"(time|->|-|<seconds>|<ratio>) {3,}", "$1  "),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "<time>"),
         // Where a line is broken depends on how long the path of the project is.
         (r"\n    ", " "),

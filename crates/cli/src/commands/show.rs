@@ -137,6 +137,13 @@ fn drawn(workflow: &Workflow, mut picture: Picture) -> String {
     if !workflow.description().is_empty() {
         text.push_str(&format!("{}\n", output::wrapped(workflow.description(), width, "")));
     }
+    if let Some(schedule) = workflow.schedule() {
+        let paused = if schedule.paused { ", paused" } else { "" };
+        text.push_str(&format!(
+            "{}\n",
+            output::wrapped(&format!("starts      {}{paused}", schedule.trigger), width, "            ")
+        ));
+    }
     if !workflow.parameters().is_empty() {
         let pairs = workflow.parameters().iter().map(|(name, value)| format!("{name}={value}"));
         let line = format!("parameters  {}", pairs.collect::<Vec<_>>().join(" "));
