@@ -1,7 +1,7 @@
 //! Random workflows whose runs are killed at random moments, resumed and repaired.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -265,7 +265,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(path: &PathBuf, world: &Arc<World>) -> Process {
+    fn start(path: &Path, world: &Arc<World>) -> Process {
         Process {
             history: History::open(path).unwrap(),
             programs: Programs(Arc::clone(world)),
