@@ -1,6 +1,8 @@
 //! Figures of the runner and its history: what 1,000 tasks that do nothing cost in several shapes, what memory does over
 //! 10,000 runs, and how fast a history of 100,000 runs answers. `make bench-workflow` prints them.
 
+#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;

@@ -131,7 +131,11 @@ impl fmt::Display for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Body::Work(work) => work.fmt(formatter),
-            Body::Referring(referring) => formatter.write_str(&referring.spec.body_in_words()),
+            Body::Referring(referring) => match referring.fill_by(&mut ToString::to_string) {
+                Ok(work) => work.fmt(formatter),
+                // The name of a table, for example, that is not known yet.
+                Err(_) => formatter.write_str(&referring.spec.body_in_words()),
+            },
             Body::Condition { operator, left, right } => write!(formatter, "if {left} {} {right}", operator.name()),
             Body::ForEach { inputs, task, .. } => write!(formatter, "for each of {inputs}: {}", task.body()),
             Body::RunJob { workflow, .. } => write!(formatter, "workflow {workflow}"),

@@ -190,7 +190,11 @@ fn shell(spec: &ShellTaskSpec) -> Result<Work, Problem> {
         CommandSpec::Text(text) => SHELL.iter().map(ToString::to_string).chain([text.clone()]).collect(),
         CommandSpec::List(parts) => parts.clone(),
     };
-    if command.last().is_none_or(|last| last.trim().is_empty()) && command.len() != 1 || command.is_empty() {
+    let is_empty = match &spec.command {
+        CommandSpec::Text(text) => text.trim().is_empty(),
+        CommandSpec::List(parts) => parts.first().is_none_or(|program| program.trim().is_empty()),
+    };
+    if is_empty {
         return Err(Problem::new("shell_task/command", "the command is empty"));
     }
     let environment = spec.env.iter().map(|(name, text)| (name.clone(), secret_template(text))).collect();
