@@ -26,7 +26,8 @@ impl Board {
     /// The run in lines of at most `width` cells, and fewer than `height` of them.
     pub(super) fn lines(&self, width: usize, height: usize, has_colours: bool, now: Instant) -> Vec<String> {
         // A line as wide as the terminal would begin another one.
-        let width = Some(width.saturating_sub(1));
+        let cells = width.saturating_sub(1);
+        let width = Some(cells);
         let most = height.saturating_sub(FREE).max(1);
         let room = most - 1;
         let mut lines = Vec::new();
@@ -40,7 +41,7 @@ impl Board {
             let picture = Picture { edges: Vec::new(), ..self.picture_of(self.most_telling(room), now) };
             lines = drawing::rows(&picture, width, has_colours);
         }
-        lines.push(drawing::fitted(&self.counted(now), width.unwrap_or_default()));
+        lines.push(drawing::fitted(&self.counted(now), cells));
         lines
     }
 
