@@ -195,6 +195,18 @@ fn logs_are_followed_until_the_run_ends() {
 }
 
 #[test]
+fn old_runs_are_deleted_but_the_newest_stay() {
+    let project = project();
+    for _ in 0..3 {
+        project.succeed(&["bronze", "shop.bronze.orders"]);
+    }
+    assert_eq!(json(&project, &["runs", "prune", "--older-than", "1d", "--keep", "0"])["deleted"], 0);
+    assert_eq!(json(&project, &["runs", "prune", "--older-than", "0s", "--keep", "1"])["deleted"], 2);
+    let left = json(&project, &["runs"]);
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["number"]), (1, &3.into()));
+}
+
+#[test]
 fn two_runs_are_held_side_by_side() {
     let project = project();
     project.fail(&["run", "daily"], 2, "task `late` failed");

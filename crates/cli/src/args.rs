@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::mending::{Every, GapsArguments, QuarantineCommand, ReplayArguments, ShowQuarantineArguments};
-pub(crate) use self::runs::{CompareArguments, LogsArguments, RepairArguments, RunsArguments, RunsCommand};
+pub(crate) use self::runs::{
+    CompareArguments, LogsArguments, PruneArguments, RepairArguments, RunsArguments, RunsCommand,
+};
 
 /// Bronze, silver and gold jobs on open Delta tables, from one binary.
 #[derive(Debug, Parser)]

@@ -44,6 +44,18 @@ pub(crate) enum RunsCommand {
         /// The number of the run
         number: i64,
     },
+    /// Delete runs that ended long ago from the history, with what their tasks said
+    Prune(PruneArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PruneArguments {
+    /// How long ago they ended at least, such as 90d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) older_than: frame::TimeSpan,
+    /// How many of the newest runs of each workflow stay in any case
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub(crate) keep: usize,
 }
 
 #[derive(Debug, Args)]

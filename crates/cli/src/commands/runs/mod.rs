@@ -5,6 +5,7 @@ mod cancel;
 mod compare;
 mod list;
 mod logs;
+mod prune;
 mod show;
 
 use ::stage::{Error, Result};
@@ -29,6 +30,7 @@ pub(super) async fn run(workbench: Workbench, arguments: &RunsArguments, output:
         Some(RunsCommand::Resume { number }) => again::resume(&workbench, &history, *number, output).await,
         Some(RunsCommand::Repair(arguments)) => again::repair(&workbench, &history, arguments, output).await,
         Some(RunsCommand::Cancel { number }) => cancel::run(&history, *number, output).await,
+        Some(RunsCommand::Prune(arguments)) => prune::run(&history, arguments, output).await,
     }
 }
 
