@@ -143,7 +143,7 @@ fn a_killed_run_is_interrupted_and_goes_on_where_it_stood() {
     running.kill_after(Duration::ZERO);
     let listed = json(&project, &["runs", "--state", "INTERRUPTED", "--workflow", "daily"]);
     assert_eq!(listed[0]["number"], 1);
-    assert_eq!(tasks(&project, "1")[2..], ["late INTERRUPTED 1 0", "silver PENDING 0 0"]);
+    assert_eq!(tasks(&project, "1")[2..], ["late INTERRUPTED 1 0", "silver BLOCKED 0 0"]);
     project.write("pipelines/shop/bronze/late.toml", &late("${var.landing}/late"));
     project.land("late/1.json", "{\"id\":1}\n");
     project.succeed(&["runs", "resume", "1"]);

@@ -1,16 +1,20 @@
 //! The arguments as they are typed. The doc comments are the help that users read.
 
+mod generate;
 mod mending;
 mod runs;
+mod workflows;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::generate::{Destination, GenerateArguments, GenerateKind};
 pub(crate) use self::mending::{Every, GapsArguments, QuarantineCommand, ReplayArguments, ShowQuarantineArguments};
 pub(crate) use self::runs::{
     CompareArguments, LogsArguments, PruneArguments, RepairArguments, RunsArguments, RunsCommand,
 };
+pub(crate) use self::workflows::{NextArguments, PauseArguments, RunArguments, ServeArguments, StreamArguments};
 
 /// Bronze, silver and gold jobs on open Delta tables, from one binary.
 #[derive(Debug, Parser)]
@@ -98,74 +102,6 @@ pub(crate) enum Command {
     Schema(SchemaArguments),
     /// Print completions for a shell
     Completions(CompletionsArguments),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RunArguments {
-    /// The workflow: its name, or its file
-    pub(crate) workflow: String,
-    /// Run only these tasks; what they depend on is taken as done
-    #[arg(long, value_name = "TASK", value_delimiter = ',')]
-    pub(crate) only: Vec<String>,
-    /// Run these tasks and all that come after them; with --to, the first time of an interval, such as 2024-01-01
-    #[arg(long, value_name = "TASK|TIME", value_delimiter = ',')]
-    pub(crate) from: Vec<String>,
-    /// Make the event times from --from up to, but without, this time anew in silver, and refresh gold
-    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "full_refresh")]
-    pub(crate) to: Option<String>,
-    /// Rebuild every silver and gold table from all of its upstream
-    #[arg(long)]
-    pub(crate) full_refresh: bool,
-    /// A parameter of the workflow; may be repeated
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
-    pub(crate) parameters: Vec<(String, String)>,
-    /// Print what the run would do, with every reference filled in that is known before it, and do nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServeArguments {
-    /// Serve the page and the HTTP interface here, such as 127.0.0.1:9601. On an address that others can reach, everything
-    /// needs the token; put something in front of it that speaks TLS
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) listen: Option<std::net::SocketAddr>,
-    /// A name besides the address and `localhost` under which browsers may ask for the page; may be given several times
-    #[arg(long = "allow-host", value_name = "NAME", requires = "listen")]
-    pub(crate) names: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NextArguments {
-    /// The workflow: its name, or its file; all of them when left out
-    pub(crate) workflow: Option<String>,
-    /// The most runs to show of each workflow; 5 for one that is named, else 1
-    #[arg(long, value_name = "N", value_parser = next_count)]
-    pub(crate) count: Option<usize>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PauseArguments {
-    /// The workflow: its name, or its file
-    pub(crate) workflow: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StreamArguments {
-    /// The workflow, its file, or a pipeline
-    pub(crate) name: String,
-    /// Serve /metrics (for Prometheus), /health and /ready here, such as 127.0.0.1:9600
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<std::net::SocketAddr>,
-    /// Keep only the tables of these tasks going
-    #[arg(long, value_name = "TASK", value_delimiter = ',')]
-    pub(crate) only: Vec<String>,
-    /// After how many failures in a row a table stops, while the others go on
-    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_failures: u32,
-    /// A parameter of the workflow; may be repeated
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
-    pub(crate) parameters: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
@@ -285,77 +221,6 @@ pub(crate) struct VacuumArguments {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct GenerateArguments {
-    /// What to generate
-    #[arg(value_enum)]
-    pub(crate) kind: GenerateKind,
-    /// How many events; by default 100,000 into a folder, and to Kafka as many as there is time for
-    #[arg(long)]
-    pub(crate) rows: Option<u64>,
-    /// The same seed gives the same data; by default 42, and to Kafka another one each time
-    #[arg(long)]
-    pub(crate) seed: Option<u64>,
-    /// Share of events with something wrong in them, from 0 to 1
-    #[arg(long)]
-    pub(crate) bad: Option<f64>,
-    /// Share of events that repeat an earlier one
-    #[arg(long)]
-    pub(crate) duplicate: Option<f64>,
-    /// Share of events that arrive later than their time
-    #[arg(long)]
-    pub(crate) late: Option<f64>,
-    /// Where to write: a folder, by default the variable `landing` of the project; or `kafka`, as it happens (behavior only)
-    #[arg(long, value_name = "FOLDER|kafka")]
-    pub(crate) to: Option<Destination>,
-    /// The first day, as YYYY-MM-DD
-    #[arg(long, value_name = "DATE", help_heading = INTO_FOLDER)]
-    pub(crate) start: Option<chrono::NaiveDate>,
-    /// How many days the events spread over
-    #[arg(long, help_heading = INTO_FOLDER)]
-    pub(crate) days: Option<u32>,
-    /// Where in the time span a new attribute appears, from 0 to 1
-    #[arg(long, value_name = "SHARE", help_heading = INTO_FOLDER)]
-    pub(crate) new_attribute_from: Option<f64>,
-    /// Events a second (5000)
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000), help_heading = TO_KAFKA)]
-    pub(crate) rate: Option<u64>,
-    /// For how long, such as 30s; until ctrl-c when neither this nor --rows is given
-    #[arg(long = "for", value_name = "TIME", help_heading = TO_KAFKA)]
-    pub(crate) duration: Option<frame::TimeSpan>,
-    /// The cluster, as host:port,..; when left out, a stand-in is started in this process and lives until ctrl-c
-    #[arg(long, value_name = "LIST", help_heading = TO_KAFKA)]
-    pub(crate) brokers: Option<String>,
-    /// The topic (behavior)
-    #[arg(long, value_name = "NAME", help_heading = TO_KAFKA)]
-    pub(crate) topic: Option<String>,
-}
-
-const INTO_FOLDER: &str = "Into a folder";
-const TO_KAFKA: &str = "To Kafka";
-
-/// Where generated data goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Destination {
-    Folder(PathBuf),
-    Kafka,
-}
-
-impl From<&str> for Destination {
-    /// A folder that is called `kafka` is written as `./kafka`.
-    fn from(text: &str) -> Destination {
-        if text == "kafka" { Destination::Kafka } else { Destination::Folder(text.into()) }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum GenerateKind {
-    /// Feature-flag events in hour folders, and conversions
-    Experiments,
-    /// A shop: customers, products, clicks, page views, purchases, reviews
-    Behavior,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct NotifyArguments {
     /// A mail address, or the id of a webhook of medallion.toml
     #[arg(value_name = "ADDRESS|WEBHOOK")]
@@ -400,11 +265,6 @@ pub(crate) enum OutputFormat {
     Json,
     /// Comma-separated values with a header
     Csv,
-}
-
-fn next_count(text: &str) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| (1..=10_000).contains(count));
-    count.ok_or_else(|| format!("expected 1 to 10000 runs, found `{text}`"))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

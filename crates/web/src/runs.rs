@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use workflow::ResultState;
 use workflow::history::{AttemptRecord, RunFilter, RunRecord, RunStatus, TaskRecord};
+use workflow::pictures::state_of;
 
 use crate::asked::{Asked, Named};
 use crate::failure::Failure;
@@ -93,7 +94,7 @@ pub(crate) async fn list(
 /// One run.
 pub(crate) async fn show(State(site): State<Arc<Site>>, Named(number): Named<i64>) -> Result<Json<RunView>, Failure> {
     let details = site.run(number).await?;
-    let statuses = status::of_tasks(&details);
+    let statuses: Vec<_> = details.tasks.iter().map(|task| state_of(&details, task)).collect();
     let tasks = details.tasks.into_iter().zip(statuses).map(|(task, status)| TaskRow { status, task });
     Ok(Json(RunView { now: Utc::now(), run: details.run.into(), tasks: tasks.collect(), attempts: details.attempts }))
 }

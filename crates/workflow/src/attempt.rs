@@ -18,8 +18,9 @@ use crate::history::Execution;
 use crate::log::TaskLog;
 use crate::outcome::TaskOutcome;
 use crate::reference::{CurrentTask, Scope, Template};
-use crate::runner::{Built, Shared};
+use crate::shared::Shared;
 use crate::state::ResultState;
+use crate::workshop::Built;
 use crate::{for_each, nested, waves};
 
 /// How long work may go on after it was told to stop. After that it is dropped wherever it waits, which is safe because

@@ -13,7 +13,8 @@ use crate::attempt::{Trial, kind_above, lock, rank};
 use crate::definition::Body;
 use crate::event::Event;
 use crate::outcome::TaskOutcome;
-use crate::runner::{Shared, values};
+use crate::runner::values;
+use crate::shared::Shared;
 use crate::state::ResultState;
 use crate::task::run_task;
 

@@ -9,6 +9,7 @@ use crate::definition::{Task, Workflow};
 use crate::drawing::{Edge, Node, Picture};
 use crate::history::{AttemptRecord, RunDetails, TaskRecord};
 use crate::run_if::RunIf;
+use crate::state::ResultState;
 
 /// The tasks of a workflow as a plan: what they do, and what they wait for.
 pub fn of_workflow(workflow: &Workflow) -> Picture {
@@ -72,16 +73,32 @@ pub fn is_item(task: &TaskRecord) -> bool {
     task.input.is_some()
 }
 
-/// Where a task of a run stands: how it ended, else `RUNNING`, `WAITING_FOR_RETRY` or `PENDING`.
+/// A task or a run that goes on.
+pub const RUNNING: &str = "RUNNING";
+/// A task between two attempts.
+pub const WAITING_FOR_RETRY: &str = "WAITING_FOR_RETRY";
+/// A task that waits for no other, and is about to start.
+pub const PENDING: &str = "PENDING";
+/// A task that waits for others.
+pub const BLOCKED: &str = "BLOCKED";
+
+/// Where a task of a run stands: how it ended, else [`RUNNING`], [`WAITING_FOR_RETRY`], [`PENDING`] or [`BLOCKED`].
 pub fn state_of(details: &RunDetails, task: &TaskRecord) -> &'static str {
     match (task.state, task.started_at) {
         (Some(state), _) => state.name(),
-        (None, None) => "PENDING",
-        (None, Some(_)) => match attempts_of(details, &task.task_key).last() {
-            Some(attempt) if attempt.state.is_some() => "WAITING_FOR_RETRY",
-            _ => "RUNNING",
+        (None, None) if is_blocked(details, task) => BLOCKED,
+        (None, None) => PENDING,
+        (None, Some(_)) => match attempts_of(details, &task.task_key).last().and_then(|attempt| attempt.state) {
+            Some(state) if !state.is_success() => WAITING_FOR_RETRY,
+            _ => RUNNING,
         },
     }
+}
+
+/// Whether a task waits for another; what was interrupted has not ended, and is to be done again.
+fn is_blocked(details: &RunDetails, task: &TaskRecord) -> bool {
+    let is_open = |one: &TaskRecord| matches!(one.state, None | Some(ResultState::Interrupted));
+    details.tasks.iter().any(|one| task.depends_on.contains(&one.task_key) && is_open(one))
 }
 
 /// How long a task took, or has taken until `now`; `None` when it never started, or nobody saw its end.

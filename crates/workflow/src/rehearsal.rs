@@ -17,7 +17,7 @@ use crate::condition::holds;
 use crate::definition::{Body, Task, Work, Workflow};
 use crate::reference::{CurrentTask, Job, JobField, Legacy, Reference, Scope, TaskField, Template, Workspace};
 use crate::request::Request;
-use crate::runner::Workshop;
+use crate::workshop::Workshop;
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]

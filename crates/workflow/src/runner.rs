@@ -1,7 +1,7 @@
 //! Runs a workflow: starts what is ready, skips what cannot be, and says how it ended.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,56 +9,26 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde_json::{Map, Value};
-use stage::{Context, Error, Interval, Progress, Result, Stage};
+use stage::{Context, Error, Interval, Progress, Result};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::action::Action;
 use crate::board::{Board, Turn};
-use crate::breaker::Breakers;
 use crate::cause::Cause;
-use crate::definition::{Work, Workflow};
+use crate::definition::Workflow;
 use crate::event::Event;
-use crate::history::{Execution, History, NewRun, PlannedTask, RowCounts, RunEnd, RunRecord, TaskEnd};
+use crate::history::{History, NewRun, PlannedTask, RowCounts, RunEnd, RunRecord};
 use crate::outcome::{RunOutcome, RunStop, TaskOutcome, run_state};
-use crate::reference::{Job, Scope, TaskResults, Template, Trigger, Workspace};
-use crate::request::{Again, Kept, Request, Starts, ended_run};
+use crate::parameters::filled;
+use crate::reference::{Job, Workspace};
+use crate::request::{Again, Kept, Request, ended_run};
+use crate::shared::{Facts, Shared};
 use crate::state::ResultState;
 use crate::task::{note, run_task};
+use crate::workshop::Workshop;
 
 /// How often a run looks whether it is to stop.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
-
-/// Builds what tasks work with.
-pub trait Workshop: Send + Sync {
-    /// What a work stands for. It is called anew for each attempt, and must be quick: a stage opens its tables when it
-    /// first advances.
-    ///
-    /// # Errors
-    /// An error ends the attempt as one of a stage would.
-    fn build(&self, work: &Work) -> Result<Built>;
-
-    /// The workflow of that name, for tasks that run another one.
-    ///
-    /// # Errors
-    /// [`stage::Kind::Config`] when there is none.
-    fn workflow(&self, name: &str) -> Result<Workflow> {
-        Err(Error::config(format!("there is no workflow `{name}` here")))
-    }
-
-    /// The circuit breakers of the sources that stages read; without them every attempt asks its source.
-    fn breakers(&self) -> Option<&Breakers> {
-        None
-    }
-}
-
-/// What a workshop builds.
-pub enum Built {
-    /// Stages in waves: the waves one after another, the stages of a wave at the same time.
-    Waves(Vec<Vec<Box<dyn Stage>>>),
-    /// Something that runs once.
-    Action(Box<dyn Action>),
-}
 
 /// What a run works with: who builds the stages, where the run is recorded, and who is told.
 #[derive(Clone, Copy)]
@@ -243,125 +213,6 @@ async fn run_begun(
     note(recorded, "could not record the end of the run");
     (surroundings.events)(Event::RunEnded { state, progress: outcome.progress.clone(), seconds });
     Ok(outcome)
-}
-
-/// The parameters with their own references filled in. One that cannot be keeps its text, and the first reason is told by
-/// the tasks.
-fn filled(
-    parameters: BTreeMap<String, String>,
-    job: &Job,
-    trigger: &Trigger,
-    workspace: &Workspace,
-    backfill: Option<DateTime<Utc>>,
-) -> (BTreeMap<String, String>, Option<String>) {
-    let (none, no_tasks) = (BTreeMap::new(), BTreeMap::new());
-    let scope =
-        Scope { job, parameters: &none, trigger, workspace, task: None, tasks: &no_tasks, input: None, backfill };
-    let mut unfilled = None;
-    let fill = |(name, text): (String, String)| {
-        let template = Template::parse_parameter(&text).map_err(|problem| Error::config(problem.to_string()));
-        match template.and_then(|template| template.fill(&scope)) {
-            Ok(value) => (name, value),
-            Err(error) => {
-                unfilled.get_or_insert(format!("parameter `{name}`: {}", error.message()));
-                (name, text)
-            }
-        }
-    };
-    let parameters = parameters.into_iter().map(fill).collect();
-    (parameters, unfilled)
-}
-
-/// What a run is, for all of its tasks.
-pub(crate) struct Facts {
-    pub(crate) number: i64,
-    /// The repair; 0 is the run as it began.
-    pub(crate) repair: u32,
-    /// One permit for each attempt that may run at the same time. A task that waits for its next attempt holds none.
-    pub(crate) slots: Semaphore,
-    pub(crate) job: Job,
-    pub(crate) trigger: Trigger,
-    pub(crate) backfill: Option<DateTime<Utc>>,
-    /// The workflows that run each other, this one included.
-    pub(crate) above: Vec<String>,
-    /// What the tasks that have ended left for others.
-    pub(crate) results: Mutex<BTreeMap<String, TaskResults>>,
-    /// Items of loops that succeeded in an earlier try.
-    pub(crate) items: BTreeMap<String, (Value, TaskOutcome)>,
-    /// How often tasks and items were started so far.
-    pub(crate) starts: Mutex<BTreeMap<String, Starts>>,
-    /// Why a parameter could not be filled in.
-    pub(crate) unfilled: Option<String>,
-}
-
-/// What the tasks of a run share.
-#[derive(Clone, Copy)]
-pub(crate) struct Shared<'a> {
-    pub(crate) facts: &'a Facts,
-    pub(crate) context: &'a Context,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) surroundings: &'a Surroundings<'a>,
-}
-
-impl Shared<'_> {
-    /// Tells an event.
-    pub(crate) fn tell(&self, event: Event) {
-        (self.surroundings.events)(event);
-    }
-
-    /// What a task, or an item of a loop, is in the history.
-    pub(crate) fn execution(&self, task_key: &str, position: usize, input: Option<&Value>) -> Execution {
-        Execution {
-            run: self.facts.number,
-            repair: self.facts.repair,
-            task_key: task_key.to_owned(),
-            position,
-            input: input.cloned(),
-        }
-    }
-
-    /// What tells this run of a task from others.
-    pub(crate) fn task_run_id(&self, task_key: &str) -> String {
-        format!("{}/{task_key}", self.facts.number)
-    }
-
-    /// How often a task, or an item of a loop, was started so far.
-    pub(crate) fn starts(&self, task_key: &str) -> Starts {
-        let starts = self.facts.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        starts.get(task_key).copied().unwrap_or_default()
-    }
-
-    /// Notes that an attempt starts. Returns its number, and how often the task was started with it.
-    pub(crate) fn start(&self, task_key: &str) -> (u32, u32) {
-        let mut starts = self.facts.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        let starts = starts.entry(task_key.to_owned()).or_default();
-        starts.executions += 1;
-        starts.next_attempt += 1;
-        (starts.next_attempt - 1, starts.executions)
-    }
-
-    fn publish(&self, outcome: &TaskOutcome) {
-        let results = TaskResults {
-            run_id: self.task_run_id(&outcome.task_key),
-            result_state: outcome.state,
-            error_code: outcome.error.as_ref().map(|error| error.kind().name().to_owned()),
-            execution_count: outcome.executions,
-            values: outcome.output.values.clone(),
-            rows: outcome.output.rows.clone(),
-        };
-        self.facts.results.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome.task_key.clone(), results);
-    }
-
-    /// Records the end of a task that never started.
-    async fn skip(&self, workflow: &Workflow, position: usize, state: ResultState) -> TaskOutcome {
-        let mut outcome = TaskOutcome::unstarted(workflow.tasks()[position].key(), state);
-        outcome.executions = self.starts(&outcome.task_key).executions;
-        let execution = self.execution(&outcome.task_key, position, None);
-        let recorded = self.surroundings.history.end_task(&execution, TaskEnd::new(&outcome)).await;
-        note(recorded, "could not record the end of a task");
-        self.publish(&outcome);
-        outcome
-    }
 }
 
 /// The name of a run in commits. What would not be plain in a path or a log becomes `-`.

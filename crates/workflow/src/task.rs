@@ -15,7 +15,7 @@ use crate::event::{Event, in_vain};
 use crate::history::{AttemptEnd, Execution, TaskEnd};
 use crate::outcome::TaskOutcome;
 use crate::reference::CurrentTask;
-use crate::runner::Shared;
+use crate::shared::Shared;
 use crate::state::ResultState;
 
 /// Runs a task, or an item of a loop under the key `task_key`, to its end. Tasks run tasks, so the future is boxed.

@@ -64,6 +64,12 @@ impl Board {
         }
     }
 
+    /// Whether a task waits for another.
+    pub(super) fn is_blocked(&self, index: usize) -> bool {
+        let before = self.picture.edges.iter().filter(|edge| edge.to == self.picture.nodes[index].key);
+        before.filter_map(|edge| self.indices.get(&edge.from)).any(|before| !self.tasks[*before].has_ended())
+    }
+
     /// A key is `task`, `task[item]`, `task/inner`, `task[item]/inner`, and so on.
     fn about(&self, key: &str) -> Option<About> {
         if let Some(index) = self.indices.get(key) {

@@ -59,7 +59,7 @@ impl Board {
             Node {
                 key: planned.key.clone(),
                 label: note(task).map_or_else(|| planned.label.clone(), |note| vec![note]),
-                state: Some(task.state(now).to_owned()),
+                state: Some(task.state(self.is_blocked(index), now).to_owned()),
                 detail: figures(task, now),
             }
         };
@@ -93,7 +93,7 @@ impl Board {
     /// Such as `run 7 of shop, 12.30 s: 3/9 tasks done, 2 running, 1 failed`.
     fn counted(&self, now: Instant) -> String {
         let count = |is: &dyn Fn(&LiveTask) -> bool| self.tasks.iter().filter(|task| is(task)).count();
-        let done = count(&|task| matches!(task.phase, Phase::Ended(_)));
+        let done = count(&LiveTask::has_ended);
         let so_far = self.started.map(|started| duration((now - started).as_secs_f64())).unwrap_or_default();
         let mut text = format!("{}, {so_far}: {done}/{} done", self.title, counted(self.tasks.len() as u64, "task"));
         let is_skipped = |task: &LiveTask| {
@@ -143,7 +143,7 @@ fn note(task: &LiveTask) -> Option<String> {
 
 /// A task of another workflow on one line.
 fn told(name: &str, task: &LiveTask, now: Instant) -> String {
-    let mut parts = vec![format!("{} {name}", drawing::glyph(Some(task.state(now))))];
+    let mut parts = vec![format!("{} {name}", drawing::glyph(Some(task.state(false, now))))];
     parts.extend(figures(task, now).into_iter().filter(|figure| !figure.is_empty()));
     parts.extend(note(task));
     parts.join("  ")

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use stage::{Meter, TableName};
+use workflow::pictures::{BLOCKED, PENDING, RUNNING, WAITING_FOR_RETRY};
 use workflow::{Event, ResultState};
 
 /// A task, or one of a workflow that a task runs.
@@ -27,7 +28,7 @@ pub(super) struct LiveTask {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     #[default]
-    Pending,
+    NotStarted,
     Running,
     /// Between two attempts, until then.
     WaitingForRetry(Instant),
@@ -90,19 +91,25 @@ impl LiveTask {
         }
     }
 
-    /// The state as drawings know it. A wait that is over is one for a place to run in.
-    pub(super) fn state(&self, now: Instant) -> &'static str {
+    /// The state as drawings know it; `is_blocked` says whether it waits for other tasks. A wait that is over is one for a
+    /// place to run in.
+    pub(super) fn state(&self, is_blocked: bool, now: Instant) -> &'static str {
         match self.phase {
-            Phase::Pending => "PENDING",
-            Phase::Running => "RUNNING",
-            Phase::WaitingForRetry(until) if until > now => "WAITING_FOR_RETRY",
-            Phase::WaitingForRetry(_) => "RUNNING",
+            Phase::NotStarted if is_blocked => BLOCKED,
+            Phase::NotStarted => PENDING,
+            Phase::Running => RUNNING,
+            Phase::WaitingForRetry(until) if until > now => WAITING_FOR_RETRY,
+            Phase::WaitingForRetry(_) => RUNNING,
             Phase::Ended(state) => state.name(),
         }
     }
 
     pub(super) fn is_at_work(&self) -> bool {
         matches!(self.phase, Phase::Running | Phase::WaitingForRetry(_))
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
     }
 
     pub(super) fn has_failed(&self) -> bool {

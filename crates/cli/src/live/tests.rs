@@ -85,7 +85,7 @@ fn tasks_show_their_order_rows_time_retries_and_items() {
             "✓ orders      SUCCESS            1.50 s  1,234 rows                       shop.bronze.or…",
             "├─↻ clean     WAITING_FOR_RETRY  2.00 s                 retry 1 in 3.0 s  shop.silver.or…",
             "└─│─● days    RUNNING            2.00 s              2/3 items, 1 failed  for each of [1…",
-            "  └─┴─◌ rest  PENDING                                                     shop",
+            "  └─┴─◌ rest  BLOCKED                                                     shop",
             "run 7 of w, 2.00 s: 1/4 tasks done, 1 running, 1 to be tried again",
         ]
     );

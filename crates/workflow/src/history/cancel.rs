@@ -3,8 +3,9 @@
 use rusqlite::params;
 use stage::Result;
 
+use super::queue::end_unstarted;
 use super::store::explained;
-use super::{History, READ, end_unstarted, now};
+use super::{History, READ, now};
 use crate::state::ResultState;
 
 impl History {

@@ -10,9 +10,11 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use stage::Result;
 
+use super::begin::insert_run_at;
+use super::queue::{end_unstarted, unless_recorded};
 use super::record::{RunRecord, select_interrupted};
 use super::store::explained;
-use super::{History, NewRun, READ, end_unstarted, insert_run_at, time, unless_recorded};
+use super::{History, NewRun, READ, time};
 use crate::state::ResultState;
 
 /// What is kept of the schedule of a workflow.

@@ -100,8 +100,8 @@ fn as_left(event: RunEvent) -> RunEvent {
 /// The site of a project, whose workflows are those it was read with.
 struct SiteOf<'a>(&'a Project);
 
-impl crate::runner::Workshop for SiteOf<'_> {
-    fn build(&self, work: &crate::definition::Work) -> Result<crate::runner::Built> {
+impl crate::workshop::Workshop for SiteOf<'_> {
+    fn build(&self, work: &crate::definition::Work) -> Result<crate::workshop::Built> {
         self.0.site.build(work)
     }
 

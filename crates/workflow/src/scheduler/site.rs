@@ -9,7 +9,7 @@ use stage::{Result, TableName};
 
 use crate::definition::Workflow;
 use crate::reference::Workspace;
-use crate::runner::Workshop;
+use crate::workshop::Workshop;
 
 /// Where the project comes from.
 pub trait Source: Send + Sync {

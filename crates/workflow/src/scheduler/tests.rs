@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Clock, Event, Project, Scheduler, SeenFile, SeenTable, Site, Source};
 use crate::history::{History, RunRecord};
 use crate::reference::Workspace;
-use crate::runner::{Built, Workshop};
 use crate::spec::parse;
+use crate::workshop::{Built, Workshop};
 use crate::{Work, check};
 
 /// The paused clock of the runtime, as if it was started at that time.

@@ -18,9 +18,9 @@ use super::{Events, StreamOptions};
 use crate::backoff;
 use crate::definition::Work;
 use crate::history::{AttemptEnd, Execution, History};
-use crate::runner::Workshop;
 use crate::state::ResultState;
 use crate::task::note;
+use crate::workshop::Workshop;
 
 /// How long a stage rests whose source called it for nothing, so that one which always does cannot use a whole core.
 const REST: Duration = Duration::from_millis(20);

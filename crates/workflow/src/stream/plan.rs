@@ -7,8 +7,8 @@ use stage::{Error, Result, Stage, TableName};
 
 use crate::attempt::words;
 use crate::definition::{Work, Workflow};
-use crate::runner::{Built, Workshop};
 use crate::selection::Selection;
+use crate::workshop::{Built, Workshop};
 
 /// A stage and the work it came from, from which it can be built anew.
 pub(super) struct Planned {
