@@ -48,9 +48,10 @@ impl Access {
         Access { token, address: address.ip(), names }
     }
 
-    /// Whether reading needs the token.
+    /// Whether reading needs the token: where others than the users of this machine can reach it. A name besides `localhost`
+    /// means that something stands in front and lets others through; whatever `Host` it passes on, they are not local.
     pub fn guards_reading(&self) -> bool {
-        !self.address.to_canonical().is_loopback()
+        !self.address.to_canonical().is_loopback() || !self.names.is_empty()
     }
 
     fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Failure> {
@@ -111,21 +112,21 @@ pub(crate) async fn guard(State(access): State<Arc<Access>>, request: Request, n
 mod tests {
     use super::*;
 
-    fn access(address: &str) -> Access {
+    fn access(address: &str, names: &[&str]) -> Access {
         let token = Token::new("0123456789abcdef").unwrap();
-        Access::new(token, address.parse().unwrap(), vec!["Medallion.example.org".to_owned()])
+        Access::new(token, address.parse().unwrap(), names.iter().map(|&name| name.to_owned()).collect())
     }
 
     #[test]
     fn only_names_of_this_server_are_answered() {
-        let local = access("127.0.0.1:9601");
+        let local = access("127.0.0.1:9601", &["Medallion.example.org"]);
         for host in ["127.0.0.1:9601", "localhost:9601", "localhost", "[::1]:9601", "medallion.example.org:443"] {
             assert!(local.knows(host), "{host}");
         }
         for host in ["", "evil.example", "evil.example:9601", "localhost.evil.example", "192.0.2.1:9601", ":9601"] {
             assert!(!local.knows(host), "{host}");
         }
-        let all = access("0.0.0.0:9601");
+        let all = access("0.0.0.0:9601", &[]);
         assert!(all.knows("192.0.2.1:9601") && !all.knows("evil.example"));
     }
 
@@ -137,7 +138,7 @@ mod tests {
             if let Some(given) = given {
                 headers.insert(AUTHORIZATION, HeaderValue::from_str(given).unwrap());
             }
-            access(address).check(&method, path, &headers).is_ok()
+            access(address, &[]).check(&method, path, &headers).is_ok()
         };
         let right = Some("Bearer 0123456789abcdef");
         assert!(ask("127.0.0.1:1", Method::GET, "/api/runs", None));
@@ -152,12 +153,28 @@ mod tests {
     }
 
     #[test]
+    fn reading_needs_the_token_where_a_name_lets_others_in() {
+        let access = access("127.0.0.1:9601", &["medallion.example.org"]);
+        assert!(access.guards_reading());
+        // A proxy in front may pass its own address on in place of the name.
+        for host in ["medallion.example.org", "127.0.0.1:9601", "localhost:9601"] {
+            let mut headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+            for path in ["/api/runs", "/api/events", "/metrics"] {
+                assert!(access.check(&Method::GET, path, &headers).is_err(), "{host}{path}");
+            }
+            assert!(access.check(&Method::GET, "/health", &headers).is_ok(), "{host}");
+            headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer 0123456789abcdef"));
+            assert!(access.check(&Method::GET, "/api/runs", &headers).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
     fn pages_of_other_sites_are_turned_away() {
         let ask = |origin: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_static("localhost:9601"));
             headers.insert(ORIGIN, HeaderValue::from_static(origin));
-            access("127.0.0.1:9601").check(&Method::GET, "/api/runs", &headers).is_ok()
+            access("127.0.0.1:9601", &[]).check(&Method::GET, "/api/runs", &headers).is_ok()
         };
         assert!(ask("http://localhost:9601"));
         assert!(ask("https://localhost:9601"));

@@ -8,8 +8,8 @@
 //! | Asked for | needs |
 //! |---|---|
 //! | the files of the page, `/health` | nothing: no file of the page holds anything of the project |
-//! | reading, on a loopback address | nothing |
-//! | reading, on any other address | the token |
+//! | reading, on a loopback address without names that are allowed | nothing |
+//! | reading, anywhere else | the token |
 //! | anything that changes something | the token |
 //!
 //! The token stands in `Authorization: Bearer`, never in a cookie, so that another site cannot use it from a browser. A

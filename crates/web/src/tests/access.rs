@@ -1,3 +1,5 @@
+//! Who is turned away, and what every answer says to the browser.
+
 use super::{Site, TOKEN};
 use crate::page::FILES;
 
@@ -20,13 +22,26 @@ async fn what_changes_something_needs_the_token() {
 #[tokio::test]
 async fn a_browser_that_was_led_here_under_another_name_is_turned_away() {
     let site = Site::new().await;
-    for (host, status) in [("rebound.example", 403), ("medallion.example", 200), ("localhost:1", 200)] {
+    for (host, status) in [("rebound.example", 403), ("medallion.example", 403), ("localhost:1", 200)] {
         let answer = site.client().await.ask("GET", "/api/workflows", &[("Host", host)], "").await;
         assert_eq!(answer.status, status, "{host}");
     }
     let origin = [("Host", "localhost"), ("Origin", "https://evil.example")];
     let answer = site.client().await.ask("GET", "/api/workflows", &origin, "").await;
     assert_eq!((answer.status, answer.json()["kind"].as_str()), (403, Some("forbidden")));
+}
+
+#[tokio::test]
+async fn who_comes_by_a_name_that_is_allowed_needs_the_token_to_read() {
+    let site = Site::with_names(&["medallion.example"]).await;
+    let token = format!("Bearer {TOKEN}");
+    for (path, open) in [("/api/workflows", 401), ("/api/events", 401), ("/metrics", 401), ("/", 200), ("/health", 200)]
+    {
+        let host = ("Host", "medallion.example");
+        assert_eq!(site.client().await.begin("GET", path, &[host], "").await.status, open, "{path}");
+        let answer = site.client().await.begin("GET", path, &[host, ("Authorization", &token)], "").await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Changes as they are told to whoever listens.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! What is asked for and answered, held against its description.
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

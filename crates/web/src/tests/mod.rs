@@ -38,11 +38,17 @@ struct Site {
 
 impl Site {
     async fn new() -> Site {
+        Site::with_names(&[]).await
+    }
+
+    /// A site that is reached under those names as well.
+    async fn with_names(names: &[&str]) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let host = PlayHost::new(folder.path(), &[(FLAKY, Some("every hour")), (LONG, None)]);
         let server = Server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = server.address();
-        let access = Access::new(Token::new(TOKEN).unwrap(), address, vec!["medallion.example".to_owned()]);
+        let access =
+            Access::new(Token::new(TOKEN).unwrap(), address, names.iter().map(|&name| name.to_owned()).collect());
         tokio::spawn(server.serve(Arc::new(Shared(Arc::clone(&host))), host.history(), access));
         Site { host, address, _folder: folder }
     }
