@@ -37,6 +37,13 @@ impl Page {
         Ok(Page { server, access, token_lies })
     }
 
+    /// Where the page is for those on other machines and on this one; `None` when it listens everywhere, since no name of
+    /// this machine is known then.
+    pub(crate) fn address(&self) -> Option<String> {
+        let address = self.server.address();
+        (!address.ip().is_unspecified()).then(|| format!("http://{address}"))
+    }
+
     /// Where the page is and what it takes to use it, on one line.
     pub(crate) fn announcement(&self) -> String {
         let what = if self.access.guards_reading() { "everything" } else { "whatever changes something" };

@@ -75,7 +75,7 @@ impl Host for Scheduled {
 fn change(event: Event) -> Option<Change> {
     let of_run = |run: i64, workflow: String, status: &str| Change::Run { run, workflow, status: status.to_owned() };
     match event {
-        Event::Run { number, workflow, event } => Change::of(number, &workflow, &event),
+        Event::Run { number, workflow, event, .. } => Change::of(number, &workflow, &event),
         Event::RunQueued { number, workflow, .. } => Some(of_run(number, workflow, crate::status::QUEUED)),
         Event::RunSkipped { number, workflow, .. } => {
             let status = workflow::ResultState::MaximumConcurrentRunsReached.name();

@@ -109,7 +109,13 @@ pub(super) async fn execute(
         Start::Again(number, again) => workflow::run_again(&context, workflow, number, &again, &surroundings).await,
     };
     drop(notices);
-    let outcome = outcome?;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            outbox.close().await;
+            return Err(error);
+        }
+    };
     let touched = touched.into_inner().unwrap_or_else(PoisonError::into_inner);
     // The tables themselves are done; what is missing in the system tables the next run rolls forward.
     let rolled = tokio::select! {

@@ -27,6 +27,7 @@ pub(super) async fn run(project: &ProjectArguments, arguments: ServeArguments, l
     let source = ProjectSource::new(root, options);
     let journal = Journal::new(log_format);
     let notices = source.notices();
+    notices.link_to(page.as_ref().and_then(Page::address));
     let hearing = notices.clone();
     let listener = Box::new(move |event: &Event| {
         journal.write(event);
@@ -45,12 +46,12 @@ pub(super) async fn run(project: &ProjectArguments, arguments: ServeArguments, l
             None => pending().await,
         }
     };
-    tokio::select! {
-        served = scheduler.serve(signals.cancellation.clone()) => served?,
-        ended = shown => ended?,
-    }
+    let served = tokio::select! {
+        served = scheduler.serve(signals.cancellation.clone()) => served,
+        ended = shown => ended,
+    };
     notices.close().await;
-    Ok(0)
+    served.map(|()| 0)
 }
 
 fn beginning(scheduler: &Scheduler) -> String {

@@ -18,12 +18,16 @@ pub(crate) struct RunNotices {
     workflow: Arc<Workflow>,
     parameters: BTreeMap<String, String>,
     outbox: Outbox,
+    /// Where the page is, without a `/` at the end.
+    page: Option<String>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     number: Option<i64>,
+    /// Why the run ended, when no task of it says so.
+    reason: Option<String>,
     /// When the run, under no key, and its tasks began.
     began: HashMap<Option<String>, DateTime<Utc>>,
     /// The kind and the message of the last failure of each task.
@@ -49,8 +53,14 @@ impl RunNotices {
             workflow: Arc::new(workflow.clone()),
             parameters: all,
             outbox,
+            page: None,
             state: Mutex::default(),
         }
+    }
+
+    /// Those whose notices lead to the run on a page.
+    pub(crate) fn linked(self, page: Option<String>) -> RunNotices {
+        RunNotices { page, ..self }
     }
 
     /// Hears an event. It does not wait for anything.
@@ -103,6 +113,16 @@ impl RunNotices {
         }
     }
 
+    /// Tells of the end of a run that an earlier process began and nobody goes on with.
+    pub(crate) fn given_up(&self, number: i64, end: &Event) {
+        {
+            let mut state = self.state();
+            state.number = Some(number);
+            state.reason = Some("it was interrupted again and again and is not resumed any more".to_owned());
+        }
+        self.hear(end);
+    }
+
     fn began(&self, task_key: Option<&String>, notifications: &Notifications) {
         self.state().began.insert(task_key.cloned(), Utc::now());
         self.send(notifications, Occasion::Start, &self.notice(notify::Event::Start, task_key));
@@ -137,6 +157,9 @@ impl RunNotices {
         if let Some(failed) = failed.filter(|_| event == notify::Event::Failure) {
             self.with_error(&mut notice, &failed);
         }
+        if task_key.is_none() {
+            notice.reason = self.state().reason.clone();
+        }
         if event == notify::Event::Skipped {
             notice.reason = Some("a task before it did not succeed".to_owned());
         }
@@ -145,7 +168,9 @@ impl RunNotices {
 
     fn notice(&self, event: notify::Event, task_key: Option<&String>) -> Notice {
         let state = self.state();
+        let page = self.page.as_ref().zip(state.number);
         Notice {
+            link: page.map(|(page, number)| format!("{page}/#/runs/{number}")),
             run: state.number,
             task_key: task_key.cloned(),
             parameters: self.parameters.clone(),

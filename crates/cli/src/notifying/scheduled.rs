@@ -18,6 +18,8 @@ pub(crate) struct ScheduledNotices {
 #[derive(Default)]
 struct State {
     project: Option<Loaded>,
+    /// Where the page is, for people.
+    page: Option<String>,
     /// The runs that are going; they go on with the workflow that they began with.
     runs: HashMap<i64, RunNotices>,
 }
@@ -30,36 +32,53 @@ struct Loaded {
 }
 
 impl ScheduledNotices {
-    /// Takes over a project that was read. What is on its way by the settings of before is still sent.
+    /// Takes over a project that was read. The notices of runs that are going are still sent by the settings of before.
     pub(crate) fn load(&self, project: &Project) {
-        let loaded = Loaded {
-            name: project.name.clone(),
-            workflows: project.workflows.clone(),
-            outbox: Outbox::new(notifier(project)),
+        let state = &mut *self.state();
+        let notifier = notifier(project);
+        let outbox = match &state.project {
+            Some(before) => before.outbox.with(notifier),
+            None => Outbox::new(notifier),
         };
-        self.state().project = Some(loaded);
+        let (name, workflows) = (project.name.clone(), project.workflows.clone());
+        state.project = Some(Loaded { name, workflows, outbox });
+    }
+
+    /// Lets the notices lead to the page at this address, such as `http://localhost:9601`.
+    pub(crate) fn link_to(&self, page: Option<String>) {
+        self.state().page = page;
     }
 
     /// Hears an event. It does not wait for anything.
     pub(crate) fn hear(&self, event: &Event) {
         let state = &mut *self.state();
         let Some(project) = &state.project else { return };
+        let notices = |workflow: &str, given: &BTreeMap<String, String>| {
+            project.notices(workflow, given).map(|notices| notices.linked(state.page.clone()))
+        };
         match event {
-            Event::Run { number, workflow, event } => {
-                if matches!(event, RunEvent::RunStarted { .. })
-                    && let Some(notices) = project.notices(workflow)
-                {
+            Event::Run { number, workflow, parameters, event } => {
+                let (starts, ends) =
+                    (matches!(event, RunEvent::RunStarted { .. }), matches!(event, RunEvent::RunEnded { .. }));
+                if starts && let Some(notices) = notices(workflow, parameters) {
                     state.runs.insert(*number, notices);
                 }
-                if let Some(notices) = state.runs.get(number) {
-                    notices.hear(event);
+                match state.runs.get(number) {
+                    Some(notices) => notices.hear(event),
+                    // It began in an earlier process.
+                    None if ends => {
+                        if let Some(notices) = notices(workflow, parameters) {
+                            notices.given_up(*number, event);
+                        }
+                    }
+                    None => {}
                 }
-                if matches!(event, RunEvent::RunEnded { .. }) {
+                if ends {
                     state.runs.remove(number);
                 }
             }
             Event::RunSkipped { number, workflow, reason, .. } | Event::Missed { number, workflow, reason, .. } => {
-                if let Some(notices) = project.notices(workflow) {
+                if let Some(notices) = notices(workflow, &BTreeMap::new()) {
                     notices.skipped(*number, reason);
                 }
             }
@@ -86,9 +105,8 @@ impl ScheduledNotices {
 
 impl Loaded {
     /// Those of a run of a workflow that is there.
-    fn notices(&self, workflow: &str) -> Option<RunNotices> {
+    fn notices(&self, workflow: &str, given: &BTreeMap<String, String>) -> Option<RunNotices> {
         let workflow = self.workflows.get(workflow)?;
-        // The scheduler knows what a run was given; the notice says what the workflow says.
-        Some(RunNotices::new(&self.name, workflow, &BTreeMap::new(), self.outbox.clone()))
+        Some(RunNotices::new(&self.name, workflow, given, self.outbox.clone()))
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Number;
 
 use super::document::{Entry, Node, Value};
 
-/// Deeper nesting than this is no bundle, and would use up the stack.
+/// Deeper nesting than this, aliases put in, is no bundle, and would use up the stack.
 const MOST_LEVELS: usize = 64;
 /// The most values with all aliases put in: a few lines of aliases of aliases could ask for any number.
 const MOST_NODES: usize = 200_000;
@@ -78,9 +78,7 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, (event, place): Placed<'a>, level: usize) -> Result<Node> {
-        if level > MOST_LEVELS {
-            return Err((place.start, format!("values are nested more than {MOST_LEVELS} levels deep")));
-        }
+        refuse_depth(level, place.start)?;
         let (node, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(&text, style, tag.as_deref()).map_err(|wrong| (place.start, wrong))?;
@@ -92,6 +90,7 @@ impl<'a> Reader<'a> {
                 let Some(node) = self.anchored.get(&anchor).cloned() else {
                     return Err((place.start, "this refers to a value that it is part of".to_owned()));
                 };
+                refuse_depth(level + depth(&node), place.start)?;
                 self.count(nodes_in(&node), place.start)?;
                 return Ok(node);
             }
@@ -182,6 +181,23 @@ fn merge(entries: &mut Vec<Entry>, node: Node) -> Result<()> {
         Value::Null => Ok(()),
         _ => Err((node.span.start, "expected a table to merge, or a list of tables".to_owned())),
     }
+}
+
+fn refuse_depth(level: usize, place: usize) -> Result<()> {
+    match level > MOST_LEVELS {
+        true => Err((place, format!("values are nested more than {MOST_LEVELS} levels deep, with aliases put in"))),
+        false => Ok(()),
+    }
+}
+
+/// How many levels lie below a node.
+fn depth(node: &Node) -> usize {
+    let below = match &node.value {
+        Value::List(items) => items.iter().map(depth).max(),
+        Value::Table(entries) => entries.iter().map(|entry| depth(&entry.value)).max(),
+        _ => None,
+    };
+    below.map_or(0, |levels| levels + 1)
 }
 
 fn nodes_in(node: &Node) -> usize {
@@ -327,6 +343,12 @@ mod tests {
         }
         let deep = "[".repeat(2000);
         assert!(parse(&deep).is_err());
+        let chain = |links: usize| -> String {
+            let (open, close) = ("[".repeat(20), "]".repeat(20));
+            (1..links).map(|link| format!("a{link}: &a{link} {open}*a{}{close}\n", link - 1)).collect()
+        };
+        assert!(parse(&format!("a0: &a0 x\n{}", chain(4))).is_ok());
+        assert!(parse(&format!("a0: &a0 x\n{}", chain(200))).unwrap_err().1.contains("levels deep"));
         let levels = (1..12).map(|level| format!("a{level}: &a{level} [{}]\n", format!("*a{}, ", level - 1).repeat(9)));
         let bomb = format!("a0: &a0 x\n{}", levels.collect::<String>());
         assert!(parse(&bomb).unwrap_err().1.contains("more than"));

@@ -72,7 +72,7 @@ fn entry(event: &Event) -> Option<Entry> {
             let text = format!("{workflow}: {reason}; they are recorded as run {number}");
             entry("WARN", "missed", text, json!({"run": number, "workflow": workflow, "missed": missed}))
         }
-        Event::Run { number, workflow, event } => of_run(*number, workflow, event),
+        Event::Run { number, workflow, event, .. } => of_run(*number, workflow, event),
         Event::Paused { workflow, paused } => {
             let text = format!("{workflow} {}", if *paused { "is paused" } else { "goes on" });
             entry("INFO", "paused", text, json!({"workflow": workflow, "paused": paused}))

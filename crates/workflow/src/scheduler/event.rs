@@ -1,5 +1,8 @@
 //! What a scheduler tells: what becomes of runs that are due, and what is wrong with the project or its surroundings.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use stage::Kind;
 
 use crate::Event as RunEvent;
@@ -48,6 +51,8 @@ pub enum Event {
         number: i64,
         /// The workflow.
         workflow: String,
+        /// The parameters that it was given; the others have the values of the workflow.
+        parameters: Arc<BTreeMap<String, String>>,
         /// What happened.
         event: RunEvent,
     },

@@ -56,12 +56,14 @@ pub(super) async fn launched(shared: Arc<Shared>, project: Arc<Project>, launch:
 async fn ran(shared: &Shared, project: &Project, launch: &Launch) -> Result<RunOutcome> {
     let Launch { number, workflow, parameters, how, cancellation } = launch;
     let advanced: Mutex<BTreeSet<TableName>> = Mutex::default();
+    let given = Arc::new(parameters.clone());
     let tell = |event: RunEvent| {
         if let RunEvent::StageAdvanced { table, .. } = &event {
             guard(&advanced).insert(table.clone());
         }
         let event = if shared.is_left(*number) { as_left(event) } else { event };
-        shared.tell(Event::Run { number: *number, workflow: workflow.name().to_owned(), event });
+        let (workflow, parameters) = (workflow.name().to_owned(), Arc::clone(&given));
+        shared.tell(Event::Run { number: *number, workflow, parameters, event });
     };
     let surroundings = Surroundings {
         workshop: &SiteOf(project),

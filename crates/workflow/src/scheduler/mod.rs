@@ -222,7 +222,7 @@ impl Scheduler {
             running.cancellation.cancel();
             return Ok(());
         }
-        let reason = "it was canceled before it began".to_owned();
+        let reason = "it was cancelled before it began".to_owned();
         if self.shared.history.end_queued(number, ResultState::Canceled, reason).await? {
             self.shared.wake.notify_one();
             return Ok(());
@@ -234,7 +234,7 @@ impl Scheduler {
                 None => format!("process {} runs it; stop it there", details.run.process),
             },
         };
-        Err(Error::config(format!("run {number} cannot be canceled: {why}")))
+        Err(Error::config(format!("run {number} cannot be cancelled: {why}")))
     }
 
     /// Pauses the schedule of a workflow. What is going or waits is not touched.

@@ -340,7 +340,8 @@ impl Keeper {
         self.shared.history.give_up(run.number, message.clone()).await?;
         self.shared.trouble(Some(&run.workflow), &Error::unavailable(message));
         let event = RunEvent::RunEnded { state: ResultState::Failed, progress: Progress::default(), seconds: 0.0 };
-        self.shared.tell(Event::Run { number: run.number, workflow: run.workflow.clone(), event });
+        let (workflow, parameters) = (run.workflow.clone(), Arc::new(run.parameters.clone()));
+        self.shared.tell(Event::Run { number: run.number, workflow, parameters, event });
         Ok(())
     }
 

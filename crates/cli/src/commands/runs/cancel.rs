@@ -17,7 +17,7 @@ pub(super) async fn run(history: &History, number: i64, output: OutputFormat) ->
         return Err(Error::config(format!("run {number} has ended already: {state}")));
     }
     let (result, said) = match before {
-        RunStatus::Queued => ("canceled", "is cancelled; it had not begun"),
+        RunStatus::Queued => ("cancelled", "is cancelled; it had not begun"),
         _ => ("asked", "is asked to stop; what is not committed is dropped"),
     };
     output::print(&match output {

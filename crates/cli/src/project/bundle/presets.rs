@@ -42,8 +42,8 @@ impl Presets {
                     None
                 }
                 ("trigger_pause_status", _) => Some("expected `PAUSED` or `UNPAUSED`".to_owned()),
-                ("jobs_max_concurrent_runs", Value::Number(number)) => {
-                    presets.concurrent_runs = number.as_i64().filter(|runs| *runs > 0);
+                ("jobs_max_concurrent_runs", Value::Number(number)) if number.as_i64().is_some_and(|runs| runs > 0) => {
+                    presets.concurrent_runs = number.as_i64();
                     None
                 }
                 ("tags", Value::Table(entries)) => {
@@ -51,7 +51,7 @@ impl Presets {
                     None
                 }
                 ("name_prefix", _) => Some("expected a text".to_owned()),
-                ("jobs_max_concurrent_runs", _) => Some("expected a whole number".to_owned()),
+                ("jobs_max_concurrent_runs", _) => Some("expected a whole number from 1 on".to_owned()),
                 ("tags", _) => Some("expected a table".to_owned()),
                 (ignored, _) if IGNORED.contains(&ignored) => None,
                 (unknown, _) => {
