@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use stage::{Error, Result};
 
 pub use begin::{NewRun, PlannedTask};
@@ -33,8 +33,8 @@ pub use record::{AttemptRecord, ErrorRecord, RowCounts, RunDetails, RunRecord, S
 pub use schedules::{Claim, Claimed, ScheduleRecord};
 
 use crate::log::Logs;
-use crate::state::ResultState;
 use alive::Alive;
+use end::end_dead;
 use record::{select_attempts, select_open_runs, select_run, select_runs, select_tasks};
 use store::explained;
 
@@ -171,10 +171,7 @@ impl Inner {
         let transaction = self.connection.transaction_with_behavior(behavior).map_err(explain())?;
         let Some(number) = work(&transaction).map_err(explain())? else { return Ok(None) };
         // Whoever sees the run after the commit must find it locked.
-        self.alive.hold(number).map_err(|error| {
-            let message = format!("could not lock run {number} beside the run history; is its folder writable?");
-            Error::unavailable(message).with_source(error)
-        })?;
+        self.alive.hold(number).map_err(|error| unheld(number, error))?;
         transaction.commit().map_err(|error| {
             self.alive.release(number);
             explain()(error)
@@ -189,16 +186,11 @@ impl Inner {
             self.connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         for run in open.into_iter().filter(|run| !self.alive.is_alive(*run)) {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let state = ResultState::Interrupted.name();
-            // The run may have ended between the two looks at it; then it keeps its state.
-            let changed = transaction
-                .execute("UPDATE runs SET state = ?2 WHERE number = ?1 AND state IS NULL", params![run, state])?;
-            if changed > 0 {
-                let sql = "UPDATE attempts SET state = ?2 WHERE run = ?1 AND state IS NULL";
-                transaction.execute(sql, params![run, state])?;
-                let sql = "UPDATE tasks SET state = ?2 WHERE run = ?1 AND state IS NULL AND started_at IS NOT NULL";
-                transaction.execute(sql, params![run, state])?;
+            // Locks are taken in such transactions too: who went on with the run since the first look is found by this one.
+            if self.alive.is_alive(run) {
+                continue;
             }
+            end_dead(&transaction, run)?;
             transaction.commit()?;
             self.alive.clear(run);
         }
@@ -214,6 +206,15 @@ impl Inner {
         let attempts = select_attempts(&transaction, number)?;
         Ok(Some(RunDetails { run, tasks, attempts }))
     }
+}
+
+/// Why a run cannot be held.
+fn unheld(number: i64, error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::WouldBlock {
+        return Error::conflict(format!("another process is just letting go of run {number}; try again"));
+    }
+    let message = format!("could not lock run {number} beside the run history; is its folder writable?");
+    Error::unavailable(message).with_source(error)
 }
 
 /// Now, as the history stores it: microseconds since 1970.

@@ -113,8 +113,9 @@ struct Open {
 }
 
 impl TaskLog {
-    /// Writes a line with the time before it; several lines at once each get the same time. A log that cannot be written
-    /// stops nothing.
+    /// Writes a line with the time before it; several lines at once each get the same time. Control characters, with which
+    /// data or errors could steer the terminal of who reads the log, become `\u{fffd}`; tabs stay. A log that cannot be
+    /// written stops nothing.
     pub fn line(&self, text: &str) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.is_full {
@@ -122,12 +123,17 @@ impl TaskLog {
         }
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let lines = text.lines().chain(text.is_empty().then_some(""));
-        let line: String = lines.map(|line| format!("{now} {line}\n")).collect();
+        let line: String = lines.map(|line| format!("{now} {}\n", harmless(line))).collect();
         if let Err(error) = open.write(&self.path, &line) {
             tracing::warn!(%error, path = %self.path.display(), "could not write the log of a task");
             open.is_full = true;
         }
     }
+}
+
+/// The text without what a terminal would obey.
+fn harmless(line: &str) -> String {
+    line.chars().map(|one| if one.is_control() && one != '\t' { char::REPLACEMENT_CHARACTER } else { one }).collect()
 }
 
 impl Open {
@@ -197,6 +203,16 @@ mod tests {
         logs.remove(7).unwrap();
         assert_eq!(logs.read(7, "load", 0).unwrap(), "");
         logs.remove(7).unwrap();
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_replaced_and_tabs_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::in_folder(folder.path().join("logs"));
+        logs.task(7, "load").line("a\tb\x1b[31mred\x07\rend\u{9b}2J\nnext");
+        let all = logs.read(7, "load", 0).unwrap();
+        assert!(all.contains("Z a\tb\u{fffd}[31mred\u{fffd}\u{fffd}end\u{fffd}2J\n"), "{all:?}");
+        assert_eq!(all.lines().count(), 2);
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub struct Request {
 /// How a run that has ended goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Again {
-    /// What had not ended when its process died; how the others ended stays, failures included.
+    /// What had not ended when its process died; how the others ended stays, failures included. Attempts go on with their
+    /// numbers, and retries are counted anew: what was interrupted may be tried again as often as at first.
     Resume,
     /// What did not succeed, or these tasks.
     Repair {

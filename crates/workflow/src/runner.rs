@@ -115,9 +115,9 @@ pub async fn run_again(
     let parameters = workflow.parameters_with(&given)?;
     let selected = again.selected(workflow, &before.run.cause)?;
     let (is_repair, standing) = (again.is_repair(), kept.keys(&before));
-    let reopened = surroundings.history.reopen(&before.run, is_repair, plan(workflow), standing).await?;
+    let history = surroundings.history;
+    let reopened = history.reopen(&before.run, is_repair, parameters.clone(), plan(workflow), standing).await?;
     let repair = reopened.ok_or_else(|| Error::conflict(format!("run {number} is being gone on with elsewhere")))?;
-    surroundings.history.keep_parameters(number, &parameters).await?;
     let rows = before.rows_so_far();
     let RunRecord { cause, started_at, queued_at, .. } = before.run;
     let context = Context {

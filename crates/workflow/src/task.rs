@@ -76,7 +76,7 @@ async fn attempts(task: &Task, execution: &Execution, input: Option<&Value>, sha
             lock(&memory.rests_until).take().map_or(Duration::ZERO, |until| until.duration_since(Instant::now()));
         let wait = next_attempt_in(task, retries, outcome.state, error, started.elapsed(), shared);
         let wait = wait.map(|wait| wait.max(rest));
-        tell_failure(&trial, number, outcome.state, error, wait);
+        tell_failure(&trial, number, retries, outcome.state, error, wait);
         retries += 1;
         let Some(wait) = wait else { break };
         tokio::select! {
@@ -123,7 +123,8 @@ async fn recorded_attempt(trial: &Trial<'_>, number: u32) -> Attempt {
     ended
 }
 
-/// How long to wait for the next attempt, after `retries` of this task so far; `None` when there is none.
+/// How long to wait for the next attempt, after `retries` of this task since the run began or went on; `None` when there is
+/// none.
 fn next_attempt_in(
     task: &Task,
     retries: u32,
@@ -144,13 +145,14 @@ fn next_attempt_in(
 fn tell_failure(
     trial: &Trial<'_>,
     attempt_number: u32,
+    retries: u32,
     state: ResultState,
     error: &Error,
     will_retry_in: Option<Duration>,
 ) {
     let (kind, message) = (error.kind(), error.chain());
     let is_in_vain =
-        state == ResultState::Failed && !kind.is_transient() && trial.task.retry().allows_another_after(attempt_number);
+        state == ResultState::Failed && !kind.is_transient() && trial.task.retry().allows_another_after(retries);
     let next = match will_retry_in {
         Some(wait) => format!("; trying again in {:.1} s", wait.as_secs_f64()),
         None if is_in_vain => format!("; {}", in_vain(kind)),

@@ -3,6 +3,7 @@
 mod fakes;
 mod order;
 mod records;
+mod recovery;
 mod rehearsal;
 mod retries;
 mod semantics;

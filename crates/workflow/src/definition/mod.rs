@@ -250,9 +250,9 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Whether the attempt of that number, counted from 0, may be followed by another.
-    pub fn allows_another_after(&self, attempt_number: u32) -> bool {
-        self.max_retries.is_none_or(|most| attempt_number < most)
+    /// Whether another attempt may follow after that many retries since the run began or went on.
+    pub fn allows_another_after(&self, retries: u32) -> bool {
+        self.max_retries.is_none_or(|most| retries < most)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Row, Transaction, params};
 use serde_json::Value;
 use stage::{Error, Result};
 
@@ -72,8 +72,9 @@ impl History {
         Ok(begun.await?.is_some())
     }
 
-    /// Opens a run that has ended, or was interrupted, once more; `before` is how it was found. What is not `kept` is to be
-    /// done again, and no longer has a state. Returns how often the run was repaired, this time included if it is a repair;
+    /// Opens a run that has ended, or was interrupted, once more with these parameters; `before` is how it was found. What of
+    /// the plan is not `kept` is to be done again, and no longer has a state; what is no longer planned stays as it ended.
+    /// Returns how often the run was repaired, this time included if it is a repair;
     /// `None` when the run goes on, or another process was faster.
     ///
     /// # Errors
@@ -82,6 +83,7 @@ impl History {
         &self,
         before: &RunRecord,
         is_repair: bool,
+        parameters: BTreeMap<String, String>,
         plan: Vec<PlannedTask>,
         kept: BTreeSet<String>,
     ) -> Result<Option<u32>> {
@@ -92,37 +94,24 @@ impl History {
                 // A process that went on with it in the meantime has left its number, or another end.
                 let sql = "UPDATE runs SET state = NULL, ended_at = NULL, error_kind = NULL, error_message = NULL,
                     cancel_asked_at = NULL, started_at = coalesce(started_at, ?3), process = ?4, repairs = repairs + ?2,
-                    resumes = resumes + (1 - ?2)
+                    resumes = resumes * (1 - ?2), parameters = ?9
                     WHERE number = ?1 AND state = ?5 AND repairs = ?6 AND process = ?7 AND ended_at IS ?8";
                 let state = before.state.map(ResultState::name);
                 let ended_at = before.ended_at.map(|at| at.timestamp_micros());
                 let (now, process) = (now(), std::process::id());
+                let (number, repairs, parameters) = (before.number, before.repairs, json(&parameters)?);
                 let which =
-                    params![before.number, is_repair, now, process, state, before.repairs, before.process, ended_at];
+                    params![number, is_repair, now, process, state, repairs, before.process, ended_at, parameters];
                 if transaction.execute(sql, which)? == 0 {
                     return Ok(None);
                 }
-                forget_ends(transaction, before.number, &kept)?;
+                forget_ends(transaction, before.number, &plan, &kept)?;
                 insert_plan(transaction, before.number, &plan)?;
                 Ok(Some(before.number))
             })?;
             Ok(held.map(|_| before.repairs + u32::from(is_repair)))
         });
         reopened.await
-    }
-
-    /// Records the parameters of a run that goes on with others than it began with.
-    ///
-    /// # Errors
-    /// As [`History::open`].
-    pub async fn keep_parameters(&self, run: i64, parameters: &BTreeMap<String, String>) -> Result<()> {
-        let parameters = serde_json::to_string(parameters)
-            .map_err(|error| Error::bug("could not write the parameters of a run as JSON").with_source(error))?;
-        self.change("record the parameters of a run", move |transaction| {
-            let sql = "UPDATE runs SET parameters = ?2 WHERE number = ?1";
-            transaction.execute(sql, params![run, parameters]).map(|_| ())
-        })
-        .await
     }
 }
 
@@ -162,16 +151,33 @@ fn insert_plan(transaction: &Transaction<'_>, run: i64, plan: &[PlannedTask]) ->
 }
 
 /// Takes their state from the tasks and items that are to be done again, so that they are still to be done if this process
-/// dies before it comes to them.
-fn forget_ends(transaction: &Transaction<'_>, run: i64, kept: &BTreeSet<String>) -> rusqlite::Result<()> {
-    let mut select = transaction.prepare_cached("SELECT task_key FROM tasks WHERE run = ?1")?;
-    let keys: Vec<String> = select.query_map([run], |row| row.get(0))?.collect::<Result<_, _>>()?;
+/// dies before it comes to them. Tasks that are no longer planned stay as they ended, and so do items that did not succeed:
+/// they are done again whatever is written here, if the loop still has them.
+fn forget_ends(
+    transaction: &Transaction<'_>,
+    run: i64,
+    plan: &[PlannedTask],
+    kept: &BTreeSet<String>,
+) -> rusqlite::Result<()> {
+    let planned: BTreeSet<&str> = plan.iter().map(|task| task.task_key.as_str()).collect();
+    let mut select = transaction.prepare_cached("SELECT task_key, state FROM tasks WHERE run = ?1")?;
+    let record = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let ends: Vec<(String, Option<String>)> = select.query_map([run], record)?.collect::<Result<_, _>>()?;
     let sql =
         "UPDATE tasks SET state = NULL, started_at = NULL, ended_at = NULL, error_kind = NULL, error_message = NULL
         WHERE run = ?1 AND task_key = ?2";
     let mut forget = transaction.prepare_cached(sql)?;
-    for key in keys.iter().filter(|key| !kept.contains(*key)) {
-        forget.execute(params![run, key])?;
+    for (key, state) in ends.iter().filter(|(key, _)| !kept.contains(key)) {
+        let is_again = match key.split_once('[') {
+            Some((of_loop, _)) => {
+                let state = state.as_deref().and_then(ResultState::from_name);
+                planned.contains(of_loop) && state.is_some_and(ResultState::is_success)
+            }
+            None => planned.contains(key.as_str()),
+        };
+        if is_again {
+            forget.execute(params![run, key])?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use rusqlite::params;
 use stage::Result;
 
+use super::end::is_cancel_asked;
 use super::queue::end_unstarted;
 use super::store::explained;
 use super::{History, READ, now};
@@ -10,7 +11,7 @@ use crate::state::ResultState;
 
 impl History {
     /// Asks for the end of a run. One that waits for its turn ends at once; one that goes on notices within about a second
-    /// and stops as after a signal. `false` when there is nothing to stop: it has ended, or is not there.
+    /// and stops as after a signal; if its process dies before, it ends as `CANCELED` all the same. `false` when there is nothing to stop: it has ended, or is not there.
     ///
     /// # Errors
     /// As [`History::open`].
@@ -33,12 +34,6 @@ impl History {
     /// # Errors
     /// As [`History::open`].
     pub async fn cancel_asked(&self, run: i64) -> Result<bool> {
-        self.blocking(move |inner| {
-            let sql = "SELECT count(*) FROM runs WHERE number = ?1 AND state IS NULL AND cancel_asked_at IS NOT NULL";
-            let asked =
-                inner.connection.prepare_cached(sql).and_then(|mut asked| asked.query_row([run], |row| row.get(0)));
-            asked.map(|asked: i64| asked > 0).map_err(explained(READ))
-        })
-        .await
+        self.blocking(move |inner| is_cancel_asked(&inner.connection, run).map_err(explained(READ))).await
     }
 }

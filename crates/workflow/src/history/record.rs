@@ -215,7 +215,7 @@ pub(super) fn select_open_runs(connection: &Connection) -> rusqlite::Result<Vec<
     connection.prepare_cached(&sql)?.query_map([], run_record)?.collect()
 }
 
-/// The runs that were due by themselves and whose process died, each with how often it was resumed, oldest first.
+/// The runs that were due by themselves and whose process died or left them, each with how often it died, oldest first.
 pub(super) fn select_interrupted(connection: &Connection) -> rusqlite::Result<Vec<(RunRecord, u32)>> {
     let sql = format!(
         "SELECT {COUNTS}, {OF_RUN}, resumes FROM runs

@@ -148,7 +148,7 @@ impl History {
         .await
     }
 
-    /// The runs that were due by themselves and whose process died, each with how often it was resumed, oldest first.
+    /// The runs that were due by themselves and whose process died or left them, each with how often it died, oldest first.
     ///
     /// # Errors
     /// As [`History::open`].

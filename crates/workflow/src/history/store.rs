@@ -1,17 +1,21 @@
 //! The SQLite file: how it is opened, what is in it, and what its errors mean.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use chrono::Utc;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
 use stage::{Error, Kind, Result};
+
+use super::LOGS_FOLDER;
 
 /// The layout of the tables below. A history of a later layout is refused rather than damaged.
 const LAYOUT: i64 = 2;
 
 /// Times are microseconds since 1970 in UTC. A state is NULL until its run, task or attempt has ended. A run that waits for
-/// its turn has no `started_at`. The tasks of a run are written when it begins, and the items of a loop (`load[3]`, with what
+/// its turn has no `started_at`; `resumes` counts how often its process died before it ended, since its last repair. The tasks of a run are written when it begins, and the items of a loop (`load[3]`, with what
 /// they are run for in `input`) as they begin. A schedule whose
 /// `paused` is NULL follows the workflow's file; `trigger` is what `last_due_at` and `state` are about.
 const TABLES: &str = "
@@ -144,7 +148,7 @@ fn prepared(path: &Path, folder: &Path) -> rusqlite::Result<(Connection, i64)> {
     let mut layout = layout_of(&connection)?;
     if layout < LAYOUT {
         let _one_at_a_time = locked(folder);
-        layout = lay_out(&mut connection)?;
+        layout = lay_out(&mut connection, folder)?;
     }
     Ok((connection, layout))
 }
@@ -158,14 +162,17 @@ fn locked(folder: &Path) -> Option<File> {
 }
 
 /// Makes the tables, or makes them of the ones of an earlier layout, unless somebody else did in the meantime.
-fn lay_out(connection: &mut Connection) -> rusqlite::Result<i64> {
+fn lay_out(connection: &mut Connection, folder: &Path) -> rusqlite::Result<i64> {
     if layout_of(connection)? == 0 {
         // Where the file system cannot share memory the journal stays as it is, which is slower and just as right.
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     match layout_of(&transaction)? {
-        0 => transaction.execute_batch(TABLES)?,
+        0 => {
+            transaction.execute_batch(TABLES)?;
+            set_logs_aside(folder)?;
+        }
         1 => {
             let [before, after] = FROM_LAYOUT_1;
             transaction.execute_batch(before)?;
@@ -177,6 +184,20 @@ fn lay_out(connection: &mut Connection) -> rusqlite::Result<i64> {
     transaction.pragma_update(None, "user_version", LAYOUT)?;
     transaction.commit()?;
     Ok(LAYOUT)
+}
+
+/// A new history counts its runs from 1: the logs of one that is gone must not mix with those of its runs. Nobody has
+/// begun a run before the tables are committed.
+fn set_logs_aside(folder: &Path) -> rusqlite::Result<()> {
+    let seconds = Utc::now().timestamp();
+    let (logs, aside) = (folder.join(LOGS_FOLDER), folder.join(format!("{LOGS_FOLDER}-before-{seconds}")));
+    match std::fs::rename(&logs, &aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let message = format!("the old logs {} could not be set aside: {error}", logs.display());
+            Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(message)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn layout_of(connection: &Connection) -> rusqlite::Result<i64> {

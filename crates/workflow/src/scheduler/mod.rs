@@ -67,7 +67,8 @@ use lock::Lock;
 
 /// How long a run waits for its turn; that of Databricks.
 pub const LONGEST_WAIT: TimeDelta = TimeDelta::hours(48);
-/// How often a run is gone on with whose process died. A run that takes the process down with it must not do so for ever.
+/// How often a run is gone on with whose process died. A run that takes the process down with it must not do so for ever;
+/// a scheduler that was stopped and left its runs does not count.
 pub const MOST_RESUMES: u32 = 5;
 
 /// How many events a subscriber may be behind before it loses the oldest.
@@ -218,9 +219,12 @@ impl Scheduler {
     /// # Errors
     /// [`stage::Kind::Config`] when there is no such run, it has ended, or another process runs it.
     pub async fn cancel(&self, number: i64) -> Result<()> {
-        if let Some(running) = guard(&self.shared.running).get(&number) {
-            running.cancellation.cancel();
-            return Ok(());
+        let running = guard(&self.shared.running).get(&number).map(|running| running.cancellation.clone());
+        if let Some(cancellation) = running {
+            // Written first, so that the run is not gone on with if this process dies before the run stops.
+            let asked = self.shared.history.ask_cancel(number).await;
+            cancellation.cancel();
+            return asked.map(|_| ());
         }
         let reason = "it was cancelled before it began".to_owned();
         if self.shared.history.end_queued(number, ResultState::Canceled, reason).await? {

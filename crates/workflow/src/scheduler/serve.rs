@@ -323,10 +323,10 @@ impl Keeper {
     /// Resumes the runs that were due by themselves and were going when the last scheduler died or was stopped.
     async fn go_on_with_interrupted(&mut self) -> Result<()> {
         let project = Arc::clone(&self.project);
-        for (run, resumes) in self.shared.history.interrupted_runs().await? {
+        for (run, deaths) in self.shared.history.interrupted_runs().await? {
             let Some(workflow) = project.workflows.get(&run.workflow) else { continue };
-            if resumes >= MOST_RESUMES {
-                self.give_up(&run, resumes).await?;
+            if deaths > MOST_RESUMES {
+                self.give_up(&run, deaths).await?;
                 continue;
             }
             self.start(run.number, workflow, &run.parameters, How::Again(Again::Resume));
@@ -335,8 +335,8 @@ impl Keeper {
     }
 
     /// Ends a run that was interrupted again and again.
-    async fn give_up(&self, run: &RunRecord, resumes: u32) -> Result<()> {
-        let message = format!("run {} was interrupted {} times and is not resumed again", run.number, resumes + 1);
+    async fn give_up(&self, run: &RunRecord, deaths: u32) -> Result<()> {
+        let message = format!("the process of run {} died {deaths} times; it is not resumed again", run.number);
         self.shared.history.give_up(run.number, message.clone()).await?;
         self.shared.trouble(Some(&run.workflow), &Error::unavailable(message));
         let event = RunEvent::RunEnded { state: ResultState::Failed, progress: Progress::default(), seconds: 0.0 };
@@ -382,8 +382,9 @@ impl Keeper {
             .map(|(number, running)| (*number, running.cancellation.clone()))
             .collect();
         for (number, cancellation) in going {
-            self.shared.leave(number);
-            self.shared.history.leave(number).await?;
+            if self.shared.history.leave(number).await? {
+                self.shared.leave(number);
+            }
             cancellation.cancel();
         }
         self.looks.abort_all();

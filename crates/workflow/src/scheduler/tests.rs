@@ -145,7 +145,7 @@ struct Rig {
     history: History,
     clock: PausedClock,
     events: Arc<Mutex<Vec<Event>>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What is seen of a run: when it was due after the start of the test, in seconds, and its state or `GOING` or `QUEUED`.
@@ -164,7 +164,7 @@ impl Rig {
             history: History::open(&folder.path().join("history.db")).unwrap(),
             clock: PausedClock { start: start.parse().unwrap(), since: Instant::now() },
             events: Arc::default(),
-            _folder: folder,
+            folder,
         };
         rig.write(starts);
         rig

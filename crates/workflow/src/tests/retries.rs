@@ -161,3 +161,34 @@ async fn a_task_of_a_source_that_is_left_alone_fails_at_once_without_asking_it()
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.message().starts_with("the test failed 5 times in a row and is not asked again before "), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_goes_on_counts_its_retries_anew() {
+    let mut rig = Rig::new(&["a"]);
+    rig.task("a").max_retries = 1;
+    rig.does("a", script(|_, _| async { Err(stage::Error::data("no date")) }));
+    let history = rig.history.clone();
+    let plan = vec![crate::history::PlannedTask { task_key: "a".into(), ..Default::default() }];
+    let new = crate::history::NewRun { workflow: "test".into(), ..Default::default() };
+    let run = history.begin_run(new, plan).await.unwrap();
+    let execution = crate::history::Execution { run, repair: 0, task_key: "a".into(), position: 0, input: None };
+    for number in 0..2 {
+        history.begin_attempt(&execution, number).await.unwrap();
+    }
+    history.abandon(run);
+    let (events, workspace) = (std::sync::Mutex::default(), crate::reference::Workspace::default());
+    let tell = |event| {
+        std::sync::Mutex::lock(&events)
+            .map(|mut events: std::sync::MutexGuard<'_, Vec<Event>>| events.push(event))
+            .unwrap()
+    };
+    let surroundings = crate::Surroundings { workshop: &rig, history: &history, workspace: &workspace, events: &tell };
+    crate::run_again(&rig.context, &rig.workflow(), run, &crate::Again::Resume, &surroundings).await.unwrap();
+    let events = events.into_inner().unwrap();
+    let failed = events.iter().find_map(|event| match event {
+        Event::AttemptFailed { attempt_number, is_in_vain, .. } => Some((*attempt_number, *is_in_vain)),
+        _ => None,
+    });
+    // It would have been allowed another one, which an error in the data makes pointless.
+    assert_eq!(failed, Some((2, true)));
+}
