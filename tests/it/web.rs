@@ -52,15 +52,30 @@ fn wait_for_run(browser: &Browser, status: &str) {
     browser.wait_for(&format!("return document.querySelector('h1 .badge')?.dataset.status === {}", json!(status)));
 }
 
+/// Where the tasks of the run that is shown stand.
+const TASKS: &str = "return [...document.querySelectorAll('tr[data-task]')].map((row) => `${row.dataset.task} ${row.dataset.status}`).join()";
+
 fn check_page(width: u32, height: u32) {
     let served = Served::start();
     let browser = Browser::start(width, height);
     browser.open(&served.url);
+    check_list(&browser);
+    check_run(&browser);
+    check_log(&browser);
+    check_repair(&browser, &served);
+    check_workflow(&browser, &served);
+    check_wrong_address(&browser, &served);
+    check_nothing_foreign(&browser, &served);
+    drop(browser);
+    let ended = served.running.stop();
+    assert!(!ended.err.contains(TOKEN) && !ended.out.contains(TOKEN), "the token is told to nobody");
+}
 
-    // The list, and a run that is started from it with a parameter and the token.
+/// The list, and a run that is started from it with a parameter and the token.
+fn check_list(browser: &Browser) {
     browser.wait_for("return document.querySelector('#live')?.dataset.state === 'live'");
     browser.wait_for("return document.querySelector('[data-workflow=steps]')?.textContent.includes('Three steps.')");
-    check_width(&browser);
+    check_width(browser);
     browser.click("[data-workflow=steps] [data-action=run]", "Run");
     browser.type_into("dialog input[name=p0]", "2026-11-22");
     browser.click("dialog button[type=submit]", "Run");
@@ -69,51 +84,61 @@ fn check_page(width: u32, height: u32) {
     browser.wait_for("return document.querySelector('dialog .problem')?.textContent.includes('not the token')");
     browser.type_into("dialog #token", TOKEN);
     browser.click("dialog button[type=submit]", "Use it");
+}
 
-    // The run, which fails, watched to its end.
-    wait_for_run(&browser, "FAILED");
-    let tasks = "return [...document.querySelectorAll('tr[data-task]')].map((row) => `${row.dataset.task} ${row.dataset.status}`).join()";
-    assert_eq!(browser.evaluate(tasks), "first SUCCESS,second FAILED,third UPSTREAM_FAILED");
+/// The run, which fails, watched to its end.
+fn check_run(browser: &Browser) {
+    wait_for_run(browser, "FAILED");
+    assert_eq!(browser.evaluate(TASKS), "first SUCCESS,second FAILED,third UPSTREAM_FAILED");
     assert_eq!(browser.evaluate("return document.querySelectorAll('.canvas g[data-task].state-FAILED').length"), 1);
     assert_eq!(browser.evaluate("return document.querySelectorAll('.gantt .bar').length"), 2);
-    check_width(&browser);
+    check_width(browser);
+}
 
-    // The log of a task.
+/// The log of a task.
+fn check_log(browser: &Browser) {
     browser.click("tr[data-task=first] a", "first");
     browser.wait_for("return document.querySelector('.log pre')?.textContent.includes('the day is 2026-11-22')");
-    check_width(&browser);
+    check_width(browser);
+}
 
-    // Its repair.
+/// The repair of the run, after which there is nothing to be repaired.
+fn check_repair(browser: &Browser, served: &Served) {
     served.project.write("ready", "");
     browser.click("#repair", "Repair");
     browser.click("dialog button[type=submit]", "Repair");
-    wait_for_run(&browser, "SUCCESS");
-    assert_eq!(browser.evaluate(tasks), "first SUCCESS,second SUCCESS,third SUCCESS");
-    assert_eq!(
-        browser.evaluate("return document.querySelectorAll('.gantt .mark').length"),
-        2,
-        "the repair has its own clock"
-    );
+    wait_for_run(browser, "SUCCESS");
+    assert_eq!(browser.evaluate(TASKS), "first SUCCESS,second SUCCESS,third SUCCESS");
+    let marks = browser.evaluate("return document.querySelectorAll('.gantt .mark').length");
+    assert_eq!(marks, 2, "the repair has its own clock");
+    assert_eq!(browser.evaluate("return document.querySelector('#repair') === null"), true);
+}
 
-    // A run of another process appears as well.
+/// The runs of a workflow; one of another process appears as well.
+fn check_workflow(browser: &Browser, served: &Served) {
     browser.open(&format!("{}#/workflows/steps", served.url));
     browser.wait_for("return document.querySelectorAll('tr[data-run]').length === 1");
     served.project.succeed(&["run", "steps"]);
     browser.wait_for("return document.querySelectorAll('tr[data-run]').length === 2");
-    check_width(&browser);
+    check_width(browser);
+}
 
-    let asked = "return performance.getEntriesByType('resource').map((one) => one.name)";
-    let asked = browser.evaluate(asked);
-    let foreign: Vec<_> =
-        asked.as_array().unwrap().iter().filter(|url| !url.as_str().unwrap().starts_with(&served.url)).collect();
-    assert!(foreign.is_empty() && !asked.as_array().unwrap().is_empty(), "asked of others: {foreign:?}");
+/// An address that is not well-formed leads to the list.
+fn check_wrong_address(browser: &Browser, served: &Served) {
+    browser.open(&format!("{}#/runs/%", served.url));
+    browser.wait_for("return location.hash === '#/' && document.querySelector('[data-workflow=steps]') !== null");
+}
+
+/// Nothing was asked of another host, and nothing went wrong in the browser.
+fn check_nothing_foreign(browser: &Browser, served: &Served) {
+    let asked = browser.evaluate("return performance.getEntriesByType('resource').map((one) => one.name)");
+    let asked = asked.as_array().unwrap();
+    let foreign: Vec<_> = asked.iter().filter(|url| !url.as_str().unwrap().starts_with(&served.url)).collect();
+    assert!(foreign.is_empty() && !asked.is_empty(), "asked of others: {foreign:?}");
     let complaints = browser.complaints();
     // The wrong token was refused.
     let others: Vec<_> = complaints.iter().filter(|message| !message.contains("401 (Unauthorized)")).collect();
     assert!(others.is_empty(), "{others:?}");
-    drop(browser);
-    let ended = served.running.stop();
-    assert!(!ended.err.contains(TOKEN) && !ended.out.contains(TOKEN), "the token is told to nobody");
 }
 
 #[test]

@@ -101,7 +101,9 @@ pub(crate) async fn repair(
     if details.run.state.is_none() {
         return Err(Failure::conflict(format!("run {number} has not ended; cancel it first, or wait for its end")));
     }
-    site.host.repair(number, Again::Repair { tasks, dependents }).await?;
+    let again = Again::Repair { tasks, dependents };
+    again.check(&details.run).map_err(Failure::of_state)?;
+    site.host.repair(number, again).await?;
     Ok((StatusCode::ACCEPTED, Json(Asked { run: number })))
 }
 

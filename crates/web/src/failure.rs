@@ -47,6 +47,11 @@ impl Failure {
         Failure { status: StatusCode::CONFLICT, kind: Kind::Conflict.name(), message: message.into() }
     }
 
+    /// There is no room for it right now.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Failure {
+        Failure { status: StatusCode::SERVICE_UNAVAILABLE, kind: Kind::Unavailable.name(), message: message.into() }
+    }
+
     /// As [`Failure::from`] an error, of something that is there and was rightly named: what was wrong is how it stands.
     pub(crate) fn of_state(error: Error) -> Failure {
         match error.kind() {

@@ -29,11 +29,11 @@ pub trait Host: Send + Sync + 'static {
     /// What happens from now on, as [`changes_of`] makes it of a channel.
     fn changes(&self) -> BoxStream<'static, Change>;
 
-    /// Starts a run, or lets it wait for its turn. Returns its number.
+    /// Asks for a run, and returns its number at once. Whether it begins, waits for its turn or is skipped because too many
+    /// others go (`MAXIMUM_CONCURRENT_RUNS_REACHED`) shows afterwards in where it stands.
     ///
     /// # Errors
-    /// [`stage::Kind::Config`] when a parameter is not one of the workflow, [`stage::Kind::Conflict`] when the run is
-    /// skipped because too many others go.
+    /// [`stage::Kind::Config`] when a parameter is not one of the workflow.
     async fn start(&self, workflow: &str, parameters: BTreeMap<String, String>) -> Result<i64>;
 
     /// Keeps runs from starting by themselves, or lets them again.
@@ -45,7 +45,7 @@ pub trait Host: Send + Sync + 'static {
     /// Lets a run that has ended go on, and returns as soon as it does.
     ///
     /// # Errors
-    /// [`stage::Kind::Config`] when its workflow or a task is not there any more.
+    /// [`stage::Kind::Config`] when its workflow or a task is not there any more, and as [`Again::check`].
     async fn repair(&self, run: i64, again: Again) -> Result<()>;
 
     /// Asks a run that goes on or waits to end, and does not wait for that.

@@ -7,6 +7,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
+use tokio::sync::Semaphore;
 use workflow::History;
 use workflow::history::RunDetails;
 
@@ -25,6 +26,8 @@ const LONGEST_BODY: usize = 64 << 10;
 pub(crate) struct Site {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) history: History,
+    /// Places for those who listen to events.
+    pub(crate) streams: Arc<Semaphore>,
 }
 
 type Route = (&'static str, &'static str, MethodRouter<Arc<Site>>);
@@ -70,6 +73,10 @@ pub(crate) fn router(site: Site, access: Access) -> Router {
 }
 
 impl Site {
+    pub(crate) fn new(host: Arc<dyn Host>, history: History) -> Site {
+        Site { host, history, streams: Arc::new(Semaphore::new(events::MOST_STREAMS)) }
+    }
+
     /// The workflow of that name.
     pub(crate) async fn plan(&self, name: &str) -> Result<Plan, Failure> {
         let plans = self.host.plans().await?;

@@ -8,7 +8,6 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use workflow::ResultState;
 use workflow::history::{AttemptRecord, RunFilter, RunRecord, RunStatus, TaskRecord};
 use workflow::pictures::state_of;
 
@@ -85,7 +84,8 @@ pub(crate) async fn list(
     if !(1..=MOST).contains(&limit) {
         return Err(Failure::wrong(format!("limit: between 1 and {MOST}")));
     }
-    let status = query.state.map(|state| status_of(&state)).transpose()?;
+    let status = query.state.map(|state| RunStatus::parse(&state)).transpose();
+    let status = status.map_err(|error| Failure::wrong(format!("state: {error}")))?;
     let filter = RunFilter { workflow: query.workflow, status, before: query.before, limit };
     let runs = site.history.select_runs(filter).await?;
     Ok(Json(runs.into_iter().map(RunRow::from).collect()))
@@ -122,15 +122,4 @@ pub(crate) async fn graph(State(site): State<Arc<Site>>, Named(number): Named<i6
     let workflow = plans.iter().find(|plan| plan.workflow.name() == details.run.workflow);
     let svg = pictures::of_run(&details, workflow.map(|plan| &*plan.workflow), Utc::now());
     Ok(([(CONTENT_TYPE, "image/svg+xml"), (CONTENT_SECURITY_POLICY, DRAWING_POLICY)], svg).into_response())
-}
-
-fn status_of(name: &str) -> Result<RunStatus, Failure> {
-    match name {
-        status::RUNNING => Ok(RunStatus::Running),
-        status::QUEUED => Ok(RunStatus::Queued),
-        _ => ResultState::from_name(name).map(RunStatus::Ended).ok_or_else(|| {
-            let names = ResultState::ALL.map(ResultState::name).join(", ");
-            Failure::wrong(format!("state: `{name}` is none of {}, {}, {names}", status::RUNNING, status::QUEUED))
-        }),
-    }
 }

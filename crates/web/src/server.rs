@@ -44,7 +44,7 @@ impl Server {
     /// # Errors
     /// None that are known; taking connections goes on whatever happens to one of them.
     pub async fn serve(self, host: Arc<dyn Host>, history: History, access: Access) -> Result<()> {
-        let router = router(Site { host, history }, access);
+        let router = router(Site::new(host, history), access);
         let served = axum::serve(Connections::new(self.listener), router).await;
         served.map_err(|error| Error::unavailable("the page is not served any more").with_source(error))
     }

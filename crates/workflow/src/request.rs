@@ -8,7 +8,7 @@ use stage::{Error, Result};
 
 use crate::cause::Cause;
 use crate::definition::Workflow;
-use crate::history::{History, RunDetails, TaskRecord};
+use crate::history::{History, RunDetails, RunRecord, TaskRecord};
 use crate::outcome::TaskOutcome;
 use crate::selection::Selection;
 use crate::state::ResultState;
@@ -74,6 +74,31 @@ impl Kept {
 }
 
 impl Again {
+    /// Whether somebody may ask this of a run that stands so; whether it has ended is seen where it is taken up.
+    ///
+    /// # Errors
+    /// [`stage::Kind::Config`] when the run is part of another one, or nothing of it is left to be done.
+    pub fn check(&self, run: &RunRecord) -> Result<()> {
+        let RunRecord { number, workflow, parent, state, .. } = run;
+        if let Some(parent) = parent {
+            return Err(Error::config(format!(
+                "run {number} is part of run {parent}; go on with that one, which runs workflow `{workflow}` again where needed"
+            )));
+        }
+        let refused = match (self, state) {
+            (Again::Repair { tasks, .. }, Some(ResultState::Success)) if tasks.is_empty() => {
+                "succeeded, so nothing is to be repaired; name tasks (--tasks) to run them once more"
+            }
+            (Again::Resume, Some(state)) if state.is_success() => "succeeded, so nothing is left to do",
+            (Again::Repair { .. }, _)
+            | (Again::Resume, Some(ResultState::Interrupted | ResultState::Canceled) | None) => {
+                return Ok(());
+            }
+            (Again::Resume, Some(_)) => "came to its end; `medallion runs repair` runs what did not succeed",
+        };
+        Err(Error::config(format!("run {number} {refused}")))
+    }
+
     /// What of an earlier try stands.
     ///
     /// # Errors
@@ -155,5 +180,58 @@ pub(crate) async fn ended_run(history: &History, number: i64) -> Result<RunDetai
     match details.run.state {
         Some(_) => Ok(details),
         None => Err(Error::config(format!("run {number} has not ended; cancel it first, or wait for its end"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::RowCounts;
+
+    fn run(state: Option<ResultState>, parent: Option<i64>) -> RunRecord {
+        RunRecord {
+            number: 7,
+            workflow: "shop".to_owned(),
+            parameters: BTreeMap::new(),
+            cause: Cause::default(),
+            parent,
+            process: 1,
+            repairs: 0,
+            queued_at: DateTime::UNIX_EPOCH,
+            started_at: None,
+            ended_at: None,
+            state,
+            error: None,
+            rows: RowCounts::default(),
+        }
+    }
+
+    fn repair(tasks: &[&str]) -> Again {
+        Again::Repair { tasks: tasks.iter().map(|&task| task.to_owned()).collect(), dependents: false }
+    }
+
+    #[test]
+    fn a_repair_has_something_to_do() {
+        for state in ResultState::ALL {
+            let is_left = state != ResultState::Success;
+            assert_eq!(repair(&[]).check(&run(Some(state), None)).is_ok(), is_left, "{state}");
+            assert!(repair(&["load"]).check(&run(Some(state), None)).is_ok(), "{state}");
+        }
+    }
+
+    #[test]
+    fn only_what_broke_off_is_resumed() {
+        for state in ResultState::ALL {
+            let broke_off = matches!(state, ResultState::Interrupted | ResultState::Canceled);
+            assert_eq!(Again::Resume.check(&run(Some(state), None)).is_ok(), broke_off, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_another_run_goes_on_with_that() {
+        for again in [Again::Resume, repair(&[]), repair(&["load"])] {
+            let error = again.check(&run(Some(ResultState::Interrupted), Some(3))).unwrap_err();
+            assert!(error.to_string().contains("run 7 is part of run 3"), "{error}");
+        }
     }
 }

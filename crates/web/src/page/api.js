@@ -14,6 +14,9 @@ export class Refusal extends Error {
 }
 
 let asking = null;
+// Whether the question for the token was closed without one. It is asked again when something is pressed, not by itself.
+let isDeclined = false;
+for (const press of ["click", "keydown"]) window.addEventListener(press, () => { isDeclined = false; }, { capture: true });
 
 function headers() {
   const token = sessionStorage.getItem(KEPT);
@@ -22,8 +25,10 @@ function headers() {
 
 /** Asks whoever looks for the token, once for all questions that wait for it. */
 async function obtain(hint) {
+  if (isDeclined) return false;
   asking ??= askToken(hint).finally(() => { asking = null; });
   const token = await asking;
+  isDeclined = !token;
   if (token) sessionStorage.setItem(KEPT, token);
   return Boolean(token);
 }

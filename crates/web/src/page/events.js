@@ -3,16 +3,18 @@
 import { ask } from "./api.js";
 
 const LONGEST_DELAY = 15000;
-// The server says something every 15 seconds; silence longer than this is a connection that is gone.
+// The server says something every 10 seconds; silence longer than this is a connection that is gone.
 const LONGEST_SILENCE = 40000;
 
 /**
  * Calls `told(name, data)` for each event, for ever, and `state(word)` when the connection comes or goes. After each new
- * connection `resync` is told, because events may have been missed.
+ * connection `resync` is told, because events may have been missed. A page that nobody sees has no connection: there are only
+ * so many for all pages together.
  */
 export async function listen(told, state) {
   let delay = 500;
   for (let isFirst = true; ; isFirst = false) {
+    await isSeen();
     try {
       await read((name, data) => {
         if (name === "hello") {
@@ -25,13 +27,22 @@ export async function listen(told, state) {
       // Whatever it was, the next connection may do better.
     }
     state("reconnecting");
+    if (document.hidden) continue;
     await new Promise((done) => setTimeout(done, delay * (0.75 + Math.random() / 2)));
     delay = Math.min(LONGEST_DELAY, delay * 2);
   }
 }
 
+/** Resolves as soon as the page is seen. */
+function isSeen() {
+  if (!document.hidden) return Promise.resolve();
+  return new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
+}
+
 async function read(told) {
   const cut = new AbortController();
+  const hide = () => { if (document.hidden) cut.abort(); };
+  document.addEventListener("visibilitychange", hide);
   let silence = setTimeout(() => cut.abort(), LONGEST_SILENCE);
   try {
     const response = await ask("/api/events", { signal: cut.signal });
@@ -47,6 +58,7 @@ async function read(told) {
       for (const block of blocks) tell(block, told);
     }
   } finally {
+    document.removeEventListener("visibilitychange", hide);
     clearTimeout(silence);
   }
 }

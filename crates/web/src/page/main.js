@@ -12,6 +12,8 @@ const TOGETHER = 200;
 // Runs that other processes started tell nothing here, so now and then everything is looked at.
 const NOW_AND_THEN = 5000;
 const WHILE_GOING = 3000;
+// How long to wait when the server does not say yet what it serves.
+const UNTIL_IT_ANSWERS = 3000;
 
 const main = document.querySelector("#main");
 let view = null;
@@ -19,8 +21,17 @@ let loading = null;
 let isStale = false;
 let lastLook = 0;
 
-function viewOf(hash) {
-  const [first, second, third, fourth] = hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+/** The parts of an address. One that is not well-formed leads home. */
+function partsOf(hash) {
+  try {
+    return hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  } catch {
+    history.replaceState(null, "", "#/");
+    return [];
+  }
+}
+
+function viewOf([first, second, third, fourth]) {
   if (first === "workflows" && second) return new WorkflowView(second);
   if (first === "runs" && /^\d+$/.test(second ?? "")) return new RunView(Number(second), third === "tasks" ? fourth : null);
   if (first === "runs") return new RunsView();
@@ -29,14 +40,15 @@ function viewOf(hash) {
 
 function go() {
   if (location.hash === "#main") return;
-  const run = location.hash.match(/^#\/runs\/(\d+)(?:\/tasks\/(.+))?$/);
-  if (run && view instanceof RunView && view.number === Number(run[1])) {
-    view.select(run[2] ? decodeURIComponent(run[2]) : null);
+  const parts = partsOf(location.hash);
+  const [first, number, third, task] = parts;
+  if (first === "runs" && view instanceof RunView && /^\d+$/.test(number ?? "") && view.number === Number(number)) {
+    view.select((third === "tasks" && task) || null);
     return;
   }
   view?.close?.();
   const hadOne = view !== null;
-  view = viewOf(location.hash);
+  view = viewOf(parts);
   for (const link of document.querySelectorAll("[data-nav]")) {
     if (link.dataset.nav === view.nav) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -90,9 +102,20 @@ function showState(word) {
   live.dataset.state = word;
 }
 
+/** The name of the project, as soon as the server says it. */
+async function project() {
+  for (;;) {
+    try {
+      return (await get("/api/project")).project;
+    } catch (error) {
+      main.replaceChildren(h("p", { class: "empty" }, error.message));
+      await new Promise((done) => setTimeout(done, UNTIL_IT_ANSWERS));
+    }
+  }
+}
+
 async function start() {
-  const { project } = await get("/api/project");
-  document.querySelector("#project").textContent = project;
+  document.querySelector("#project").textContent = await project();
   go();
   window.addEventListener("hashchange", go);
   window.addEventListener("stale", soon);

@@ -99,11 +99,14 @@ export class RunView {
     const parameters = Object.entries(run.parameters).map(([name, value]) => h("code", {}, `${name}=${value}`));
     const took = run.started_at ? h("span", { "data-took": !run.ended_at && !run.state }, run.ended_at ? duration(Date.parse(run.ended_at) - Date.parse(run.started_at)) : "") : null;
     const isGoing = IS_GOING.includes(run.status);
+    // What succeeded, and what is part of another run, is not repaired.
+    const isRepairable = run.state !== "SUCCESS" && run.parent === null;
+    const repair = isRepairable ? button("Repair", () => this.#repair(tasks), { class: "main", id: "repair" }) : null;
     return [
       h("p", { class: "crumbs" }, h("a", { href: `#/workflows/${encodeURIComponent(run.workflow)}` }, run.workflow)),
       h("div", { class: "heading" }, h("h1", {}, `Run ${run.number} `, badge(run.status)),
         h("div", { class: "buttons" },
-          isGoing ? button("Cancel", () => this.#cancel(), { class: "danger", id: "cancel" }) : button("Repair", () => this.#repair(tasks), { class: run.state === "SUCCESS" ? "" : "main", id: "repair" }),
+          isGoing ? button("Cancel", () => this.#cancel(), { class: "danger", id: "cancel" }) : repair,
           button("Run again", () => this.#again(run), { id: "again" }))),
       run.error ? h("p", { class: "problem", role: "alert" }, h("strong", {}, run.error.kind), " ", run.error.message) : null,
       facts([
@@ -197,6 +200,7 @@ function outcome(task) {
 /** What a task said; goes on to read while the run does. */
 class Log {
   #text = h("pre", { tabindex: "0", role: "log", "aria-label": "Log of the task" });
+  #problem = h("p", { class: "problem", role: "alert", hidden: true });
   #earlier = button("Show from the beginning", () => this.#fromBeginning(), { hidden: true });
   #run;
   #task;
@@ -212,7 +216,7 @@ class Log {
     this.#isGoing = isGoing;
     const close = h("a", { href: `#/runs/${run}`, class: "button" }, "Close");
     this.element = h("section", { class: "log", "aria-label": `Log of ${task}` },
-      h("div", { class: "heading" }, h("h2", {}, "Log of ", h("span", { class: "mono" }, task)), h("div", { class: "buttons" }, this.#earlier, close)), this.#text);
+      h("div", { class: "heading" }, h("h2", {}, "Log of ", h("span", { class: "mono" }, task)), h("div", { class: "buttons" }, this.#earlier, close)), this.#problem, this.#text);
     this.#text.textContent = "…";
     this.read();
     this.#timer = setInterval(() => { if (this.#isGoing()) this.read(); }, 1000);
@@ -228,8 +232,11 @@ class Log {
     this.#isReading = true;
     try {
       await this.#readOn();
+      this.#problem.hidden = true;
     } catch (error) {
-      if (!this.#isClosed) this.#text.textContent = error.message;
+      // What was read stays, and is gone on with at the next look.
+      if (this.#problem.textContent !== error.message) this.#problem.textContent = error.message;
+      this.#problem.hidden = false;
     } finally {
       this.#isReading = false;
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Site;
 use super::client::Client;
 use crate::Change;
+use crate::events::MOST_STREAMS;
 
 /// The next event: its name and what it carries.
 async fn event(client: &mut Client) -> (String, Value) {
@@ -79,4 +80,23 @@ async fn who_is_too_slow_is_told_to_look_again() {
     }
     assert_ne!(last["run"], 99_999);
     while event(&mut client).await.1["run"] != 99_999 {}
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_streams_and_a_closed_one_makes_room() {
+    let site = Site::new().await;
+    let mut listening = Vec::new();
+    for _ in 0..MOST_STREAMS {
+        listening.push(listen(&site).await);
+    }
+    let answer = site.get("/api/events").await;
+    assert_eq!((answer.status, answer.json()["kind"].as_str()), (503, Some("unavailable")));
+    assert_eq!(site.get("/api/runs").await.status, 200, "everything else is answered");
+    listening.pop();
+    let looks = async {
+        while site.client().await.begin("GET", "/api/events", &[], "").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looks).await.unwrap();
 }

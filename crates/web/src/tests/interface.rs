@@ -112,6 +112,20 @@ async fn a_failed_run_is_repaired_under_its_number() {
 }
 
 #[tokio::test]
+async fn what_needs_no_repair_is_not_repaired() {
+    let site = Site::new().await;
+    let run = site.start("flaky").await;
+    site.wait_for(run, "FAILED").await;
+    let path = format!("/api/runs/{run}/repair");
+    site.post(&path, "").await;
+    site.wait_for(run, "SUCCESS").await;
+    let answer = site.post(&path, "").await;
+    assert_eq!(answer.status, 409, "{}", answer.body);
+    check("post", "/api/runs/{number}/repair", &answer);
+    assert_eq!(site.post(&path, r#"{"tasks": ["third"]}"#).await.status, 202, "a task that is named runs once more");
+}
+
+#[tokio::test]
 async fn a_run_in_progress_shows_where_its_tasks_stand() {
     let site = Site::new().await;
     let run = site.start("long").await;
@@ -129,6 +143,7 @@ async fn a_run_in_progress_shows_where_its_tasks_stand() {
         (&json!(1), &json!(0), &json!("RUNNING"))
     );
     assert_eq!(site.get("/api/runs?state=RUNNING").await.json().as_array().unwrap().len(), 1);
+    assert_eq!(site.get("/api/runs?state=running").await.json().as_array().unwrap().len(), 1, "as on the command line");
     assert_eq!(site.get("/api/runs?state=QUEUED").await.json(), json!([]));
 }
 

@@ -193,9 +193,11 @@ impl Scheduler {
     /// once.
     ///
     /// # Errors
-    /// [`stage::Kind::Config`] when there is no such run, it has not ended, or its workflow is gone or has no such task.
+    /// [`stage::Kind::Config`] when there is no such run, it has not ended, its workflow is gone or has no such task, and as
+    /// [`Again::check`].
     pub async fn go_on(&self, number: i64, again: Again, parameters: BTreeMap<String, String>) -> Result<()> {
         let RunDetails { run, .. } = ended_run(&self.shared.history, number).await?;
+        again.check(&run)?;
         let workflow = self.workflow(&run.workflow)?;
         workflow.parameters_with(&parameters)?;
         if let Again::Repair { tasks, .. } = &again {

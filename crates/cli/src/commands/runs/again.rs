@@ -3,7 +3,7 @@
 
 use ::stage::{Error, Result};
 use workflow::history::RunRecord;
-use workflow::{Again, History, ResultState, Workflow};
+use workflow::{Again, History, Workflow};
 
 use super::super::run::{Asked, Start, execute};
 use super::details;
@@ -14,14 +14,7 @@ use crate::workbench::Workbench;
 /// Runs what was under way or had not begun when the run broke off.
 pub(super) async fn resume(workbench: &Workbench, history: &History, number: i64, output: OutputFormat) -> Result<u8> {
     let run = details(history, number).await?.run;
-    let refused = match run.state {
-        Some(state) if state.is_success() => Some("succeeded, so nothing is left to do"),
-        Some(ResultState::Interrupted | ResultState::Canceled) | None => None,
-        Some(_) => Some("came to its end; `medallion runs repair` runs what did not succeed"),
-    };
-    if let Some(refused) = refused {
-        return Err(Error::config(format!("run {number} {refused}")));
-    }
+    Again::Resume.check(&run)?;
     let workflow = definition(&workbench.project, &run)?;
     let asked = Asked { start: Start::Again(number, Again::Resume), ..Asked::default() };
     execute(workbench, workbench, workflow, asked, output).await
@@ -36,13 +29,9 @@ pub(super) async fn repair(
 ) -> Result<u8> {
     let RepairArguments { number, tasks, dependents, parameters } = arguments;
     let run = details(history, *number).await?.run;
-    if run.state == Some(ResultState::Success) && tasks.is_empty() {
-        return Err(Error::config(format!(
-            "run {number} succeeded, so nothing is to be repaired; name tasks with --tasks to run them once more"
-        )));
-    }
-    let workflow = definition(&workbench.project, &run)?;
     let again = Again::Repair { tasks: tasks.clone(), dependents: *dependents };
+    again.check(&run)?;
+    let workflow = definition(&workbench.project, &run)?;
     let parameters = parameters.iter().cloned().collect();
     let asked = Asked { start: Start::Again(*number, again), parameters, ..Asked::default() };
     execute(workbench, workbench, workflow, asked, output).await
@@ -51,11 +40,6 @@ pub(super) async fn repair(
 /// The definition of today of what ran. A run of a single command has none: the command is quicker than its repair.
 fn definition<'a>(project: &'a Project, run: &RunRecord) -> Result<&'a Workflow> {
     let RunRecord { number, workflow: name, .. } = run;
-    if let Some(parent) = run.parent {
-        return Err(Error::config(format!(
-            "run {number} is part of run {parent}; go on with that one, which runs workflow `{name}` again where needed"
-        )));
-    }
     match command(project, name) {
         Some(command) if !project.workflows.contains_key(name) => {
             Err(Error::config(format!("run {number} was of one command; run `medallion {command}` again")))
