@@ -67,6 +67,11 @@ impl Workbench {
         Ok(Workbench { project, lake, engine, s3, breakers: Breakers::default() })
     }
 
+    /// The same with the circuit breakers of an earlier one, which know what fails.
+    pub(crate) fn with_breakers(self, breakers: Breakers) -> Workbench {
+        Workbench { breakers, ..self }
+    }
+
     /// The query of a saved view; `None` for every other table.
     pub fn view(&self, name: &TableName) -> Option<&str> {
         let table = self.project.tables.get(name).filter(|table| table.is_view())?;

@@ -20,7 +20,7 @@ const AT_A_TIME: usize = 8;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How one notice is brought to one destination.
-type Send = dyn Fn(Notice, Destination) -> BoxFuture<'static, Result<()>> + std::marker::Send + Sync;
+pub(super) type Send = dyn Fn(Notice, Destination) -> BoxFuture<'static, Result<()>> + std::marker::Send + Sync;
 
 /// A notice, where it goes, and how it gets there.
 type Waiting = (Notice, Destination, Arc<Send>);
@@ -39,9 +39,9 @@ impl Outbox {
         Outbox::sending_by(by(notifier))
     }
 
-    /// The same outbox for those whose notices are sent as this notifier does.
-    pub(crate) fn with(&self, notifier: Notifier) -> Outbox {
-        Outbox { send: by(notifier), ..self.clone() }
+    /// The same outbox, where notices are put in that are sent in another way.
+    pub(super) fn with(&self, send: Arc<Send>) -> Outbox {
+        Outbox { send, ..self.clone() }
     }
 
     pub(super) fn sending_by(send: Arc<Send>) -> Outbox {
@@ -78,7 +78,8 @@ impl Outbox {
     }
 }
 
-fn by(notifier: Notifier) -> Arc<Send> {
+/// Sends as a notifier does.
+pub(super) fn by(notifier: Notifier) -> Arc<Send> {
     Arc::new(move |notice, to| {
         let notifier = notifier.clone();
         Box::pin(async move { notifier.send(&notice, &to).await })

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use workflow::scheduler::Event;
 use workflow::{Event as RunEvent, Workflow};
 
+use super::outbox::{self, by};
 use super::{Outbox, RunNotices, notifier};
 use crate::project::Project;
 
@@ -34,14 +35,17 @@ struct Loaded {
 impl ScheduledNotices {
     /// Takes over a project that was read. The notices of runs that are going are still sent by the settings of before.
     pub(crate) fn load(&self, project: &Project) {
+        self.take(&project.name, project.workflows.clone(), by(notifier(project)));
+    }
+
+    /// There is one outbox, so that the end waits for all that is on its way.
+    pub(super) fn take(&self, project: &str, workflows: BTreeMap<String, Workflow>, send: Arc<outbox::Send>) {
         let state = &mut *self.state();
-        let notifier = notifier(project);
         let outbox = match &state.project {
-            Some(before) => before.outbox.with(notifier),
-            None => Outbox::new(notifier),
+            Some(before) => before.outbox.with(send),
+            None => Outbox::sending_by(send),
         };
-        let (name, workflows) = (project.name.clone(), project.workflows.clone());
-        state.project = Some(Loaded { name, workflows, outbox });
+        state.project = Some(Loaded { name: project.to_owned(), workflows, outbox });
     }
 
     /// Lets the notices lead to the page at this address, such as `http://localhost:9601`.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use notify::Notice;
 use stage::{Error, Kind, Progress};
+use workflow::scheduler::Event as SchedulerEvent;
 use workflow::{Event, ResultState, check, spec};
 
-use super::{Outbox, RunNotices};
+use super::{Outbox, RunNotices, ScheduledNotices};
 
 type Sent = Arc<Mutex<Vec<(String, Notice)>>>;
 
@@ -142,4 +143,62 @@ async fn closing_waits_for_what_is_on_its_way_but_not_for_ever() {
         outbox.close().await;
         assert_eq!(began.elapsed().as_secs(), waits);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_an_earlier_process_that_is_given_up_is_told_with_the_reason_and_leads_to_its_page() {
+    let text = format!(
+        r#"{{ "name": "daily", {BOTH} "tasks": [{{ "task_key": "load", "shell_task": {{ "command": "true" }} }}] }}"#
+    );
+    let workflow = check(&spec::parse(&text).unwrap(), &|_| Ok(())).unwrap();
+    let (outbox, sent) = kept();
+    let given = BTreeMap::from([("day".to_owned(), "2024-03-01".to_owned())]);
+    let notices = RunNotices::new("shop", &workflow, &given, outbox.clone());
+    let notices = notices.linked(Some("http://127.0.0.1:9601".to_owned()));
+    notices.given_up(9, &ended(ResultState::Failed)[1]);
+    drop(notices);
+    outbox.close().await;
+    let (to, notice) = sent.lock().unwrap().first().cloned().unwrap();
+    assert_eq!((notice.headline().as_str(), to.as_str()), ("[shop] daily failed (run 9)", "webhook `ops`"));
+    assert!(notice.reason.is_some_and(|reason| reason.contains("not resumed")));
+    assert_eq!(notice.parameters, given);
+    assert_eq!(notice.link.as_deref(), Some("http://127.0.0.1:9601/#/runs/9"));
+}
+
+/// Hears what a scheduler tells of run 7 of a workflow.
+fn of_scheduler(event: Event) -> SchedulerEvent {
+    let parameters = Arc::new(BTreeMap::from([("day".to_owned(), "1".to_owned())]));
+    SchedulerEvent::Run { number: 7, workflow: "daily".to_owned(), parameters, event }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_scheduler_waits_for_the_notices_of_runs_from_before_a_reload() {
+    let text = format!(
+        r#"{{ "name": "daily", {BOTH} "tasks": [{{ "task_key": "load", "shell_task": {{ "command": "true" }} }}] }}"#
+    );
+    let workflow = check(&spec::parse(&text).unwrap(), &|_| Ok(())).unwrap();
+    let workflows = BTreeMap::from([("daily".to_owned(), workflow)]);
+    let sent = Sent::default();
+    let by = |settings: &'static str| -> Arc<super::outbox::Send> {
+        let sent = Arc::clone(&sent);
+        Arc::new(move |notice, _| {
+            let sent = Arc::clone(&sent);
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                sent.lock().unwrap().push((settings.to_owned(), notice));
+                Ok(())
+            })
+        })
+    };
+    let scheduled = ScheduledNotices::default();
+    scheduled.take("shop", workflows.clone(), by("old"));
+    scheduled.hear(&of_scheduler(started().remove(0)));
+    scheduled.take("shop", workflows, by("new"));
+    scheduled.hear(&of_scheduler(ended(ResultState::Failed).remove(1)));
+    scheduled.close().await;
+    let sent = sent.lock().unwrap();
+    let told: Vec<_> = sent.iter().map(|(by, notice)| (by.as_str(), notice.headline())).collect();
+    let started = "[shop] daily started (run 7)".to_owned();
+    assert_eq!(told, [("old", started), ("old", "[shop] daily failed (run 7)".to_owned())]);
+    assert_eq!(sent[0].1.parameters["day"], "1");
 }

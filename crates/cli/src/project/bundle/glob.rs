@@ -2,9 +2,14 @@
 
 use std::path::Path;
 
+/// Folders of a project for data, where files come and go by the thousand; `**` alone does not lead into them.
+const DATA: [&str; 2] = ["lake", "landing"];
+
 /// The files below a folder that fit a pattern, relative to the folder and in order. Hidden files fit no `*`.
 pub(super) fn files(root: &Path, pattern: &str) -> Vec<String> {
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let mut parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    // Each further `**` in a row would walk all folders once more for each folder.
+    parts.dedup_by(|one, before| *one == "**" && *before == "**");
     let mut found = Vec::new();
     walk(root, "", &parts, &mut found);
     found.sort();
@@ -34,7 +39,8 @@ fn walk(folder: &Path, before: &str, parts: &[&str], found: &mut Vec<String>) {
         }
         if *part == "**" {
             // A link could lead back up, and the walk would not end.
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let is_data = before.is_empty() && DATA.contains(&name.as_str());
+            if !is_data && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 walk(&entry.path(), &format!("{before}{name}/"), parts, found);
             }
         } else if fits(part, &name) {
@@ -122,13 +128,16 @@ mod tests {
     #[test]
     fn folders_are_walked() {
         let folder = tempfile::tempdir().unwrap();
-        for file in ["resources/a.yml", "resources/deep/b.yml", "resources/.hidden.yml", "c.yml"] {
+        for file in ["resources/a.yml", "resources/deep/b.yml", "resources/.hidden.yml", "c.yml", "landing/d.yml"] {
             let path = folder.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
         }
         assert_eq!(files(folder.path(), "resources/*.yml"), ["resources/a.yml"]);
         assert_eq!(files(folder.path(), "./resources/**/*.yml"), ["resources/a.yml", "resources/deep/b.yml"]);
+        assert_eq!(files(folder.path(), "**/**/**/b.yml"), ["resources/deep/b.yml"]);
+        assert_eq!(files(folder.path(), "**/d.yml"), Vec::<String>::new());
+        assert_eq!(files(folder.path(), "landing/**/d.yml"), ["landing/d.yml"]);
         assert_eq!(files(folder.path(), "c.yml"), ["c.yml"]);
         assert_eq!(files(folder.path(), "*/nothing"), Vec::<String>::new());
     }

@@ -64,6 +64,7 @@ pub(crate) fn read(
     for one in read.values() {
         let problems = order::missing(one, &read, project).into_iter().chain(recipients::unknown(one, project));
         findings.extend(problems.map(|problem| one.document.locate(&problem)));
+        project.notes.extend(recipients::untold(one).iter().map(|problem| one.document.locate(problem)));
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stage::{Problem, TableName};
-use workflow::{Body, Task, Work, Workflow};
+use workflow::{Body, RunIf, Task, Work, Workflow};
 
 use super::Read;
 use crate::project::Project;
@@ -100,34 +100,48 @@ impl Effects {
 struct Order {
     /// All tasks before each task.
     before: Vec<BTreeSet<usize>>,
-    /// The outcomes that condition tasks before each task must have had.
-    outcomes: Vec<BTreeSet<(usize, bool)>>,
+    /// The outcomes of condition tasks without which each task does not run.
+    needs: Vec<Outcomes>,
 }
+
+/// Condition tasks and their outcomes.
+type Outcomes = BTreeSet<(usize, bool)>;
 
 impl Order {
     fn of(workflow: &Workflow) -> Order {
         let (dag, tasks) = (workflow.dag(), workflow.tasks());
-        let mut order =
-            Order { before: vec![BTreeSet::new(); tasks.len()], outcomes: vec![BTreeSet::new(); tasks.len()] };
+        let mut order = Order { before: vec![BTreeSet::new(); tasks.len()], needs: vec![Outcomes::new(); tasks.len()] };
+        // The outcomes without which each task is excluded, which those after it take for a success.
+        let mut excluded_without = order.needs.clone();
         for task in dag.levels().into_iter().flatten() {
-            let (mut before, mut outcomes) = (BTreeSet::new(), BTreeSet::new());
+            let waits_for = |dependency: usize| tasks[task].outcome_of(dependency).map(|outcome| (dependency, outcome));
+            let (mut before, mut waited_for) = (BTreeSet::new(), Outcomes::new());
+            // Whatever its run_if, a task is excluded when all it depends on are; one that runs is enough to let it run.
+            let mut of_all: Option<Outcomes> = None;
             for dependency in dag.dependencies(task) {
                 before.insert(*dependency);
                 before.extend(&order.before[*dependency]);
-                outcomes.extend(&order.outcomes[*dependency]);
-                outcomes.extend(tasks[task].outcome_of(*dependency).map(|outcome| (*dependency, outcome)));
+                waited_for.extend(waits_for(*dependency));
+                let mut of_one = excluded_without[*dependency].clone();
+                of_one.extend(waits_for(*dependency));
+                of_all = Some(of_all.map_or_else(|| of_one.clone(), |all| &all & &of_one));
             }
+            let of_all = of_all.unwrap_or_default();
             order.before[task] = before;
-            order.outcomes[task] = outcomes;
+            order.needs[task].clone_from(&of_all);
+            if tasks[task].run_if() == RunIf::AllSuccess {
+                order.needs[task].extend(waited_for);
+            }
+            excluded_without[task] = of_all;
         }
         order
     }
 
     /// Whether two tasks may run in either order.
     fn is_open(&self, one: usize, other: usize) -> bool {
-        let excludes = |(task, outcome): &(usize, bool)| self.outcomes[other].contains(&(*task, !outcome));
+        let excludes = |(task, outcome): &(usize, bool)| self.needs[other].contains(&(*task, !outcome));
         !self.before[one].contains(&other)
             && !self.before[other].contains(&one)
-            && !self.outcomes[one].iter().any(excludes)
+            && !self.needs[one].iter().any(excludes)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use notify::Destination;
 use stage::Problem;
-use workflow::{Notifications, Occasion};
+use workflow::{Body, Notifications, Occasion};
 
 use super::Read;
 use crate::project::Project;
@@ -17,6 +17,19 @@ pub(super) fn unknown(read: &Read, project: &Project) -> Vec<Problem> {
         problems.extend(of_one(task.notifications(), &format!("tasks/{index}/"), project));
     }
     problems
+}
+
+/// Notifications of the tasks inside loops, which nobody is told by.
+pub(super) fn untold(read: &Read) -> Vec<Problem> {
+    let tasks = read.workflow.tasks().iter().enumerate();
+    let untold = tasks.filter_map(|(index, task)| match task.body() {
+        Body::ForEach { task, .. } if !task.notifications().recipients.is_empty() => {
+            let message = "items do not tell of themselves; put the notifications on the for_each task";
+            Some(Problem::new(format!("tasks/{index}/for_each_task/task/task_key"), message))
+        }
+        _ => None,
+    });
+    untold.collect()
 }
 
 fn of_one(notifications: &Notifications, at: &str, project: &Project) -> Vec<Problem> {

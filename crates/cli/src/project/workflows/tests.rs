@@ -119,6 +119,43 @@ fn a_reader_before_the_writer_and_branches_that_exclude_each_other_lack_nothing(
 }
 
 #[test]
+fn a_reader_that_runs_whatever_the_outcome_lacks_an_edge_to_a_writer_in_a_branch() {
+    let other = r#""shell_task": {"command": "true"}"#;
+    let of = |after: &str, run_if: &str| {
+        format!(
+            r#"{{"tasks": [
+            {{"task_key": "if", "condition_task": {{"op": "EQUAL_TO", "left": "1", "right": "1"}}}},
+            {{"task_key": "w", "depends_on": [{{"task_key": "if", "outcome": "true"}}], {BRONZE}}},
+            {{"task_key": "b", "depends_on": [{{"task_key": "if", "outcome": "false"}}], {other}}},
+            {{"task_key": "other", {other}}},
+            {{"task_key": "r", "depends_on": [{after}], "run_if": "{run_if}", {SILVER}}}]}}"#
+        )
+    };
+    let (branch, both) = (r#"{"task_key": "b"}"#, r#"{"task_key": "b"}, {"task_key": "other"}"#);
+    let outcome = r#"{"task_key": "if", "outcome": "false"}, {"task_key": "other"}"#;
+    // Excluded is as good as succeeded for the task after it, but who comes after excluded tasks alone is excluded too.
+    for (after, run_if, missing) in [
+        (branch, "ALL_SUCCESS", 0),
+        (branch, "ALL_DONE", 0),
+        (both, "ALL_SUCCESS", 1),
+        (both, "ALL_DONE", 1),
+        (outcome, "ALL_SUCCESS", 0),
+        (outcome, "ALL_DONE", 1),
+    ] {
+        assert_eq!(checked(&of(after, run_if)).0.len(), missing, "{after} {run_if}");
+    }
+}
+
+#[test]
+fn items_of_a_loop_that_would_tell_somebody_are_noted() {
+    let body = r#""for_each_task": {"inputs": "[1]", "task": {"task_key": "inner",
+        "webhook_notifications": {"on_failure": [{"id": "ops"}]}, "shell_task": {"command": "true"}}}"#;
+    let (found, notes) = checked(&tasks(&[("each", &[], body)]));
+    assert_eq!(found, Vec::<String>::new());
+    assert!(notes[0].contains("put the notifications on the for_each task"), "{notes:?}");
+}
+
+#[test]
 fn queries_audits_maintenance_loops_and_nested_workflows_read_and_write_tables_too() {
     let query =
         r#""sql_task": {"file": {"path": "reports/day.sql"}, "parameters": {"day": "{{job.start_time.iso_date}}"}}"#;
