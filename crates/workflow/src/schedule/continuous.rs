@@ -55,9 +55,14 @@ impl ContinuousState {
             Ending::Well => 0,
             Ending::Failed => self.failures.saturating_add(1),
         };
-        let start = now + delay(self.failures);
+        let start = self.latest_start(now);
         self.next_start = Some(start);
         start
+    }
+
+    /// When the next run starts at the latest, whatever the clock showed when the run before it ended.
+    pub fn latest_start(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + delay(self.failures)
     }
 }
 

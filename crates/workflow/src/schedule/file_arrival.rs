@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::{Cause, Decision};
 use super::hashes::{Hashes, hash};
-use super::pace::Pace;
+use super::pace::{Pace, no_later};
 
 /// The most files that can be watched in one location.
 pub const MOST_FILES: usize = 1_000_000;
@@ -91,6 +91,8 @@ impl FileArrival {
             };
             return Ok(Decision::Wait { until: None });
         }
+        no_later(&mut state.last_fired, now);
+        no_later(&mut state.last_change, now);
         let fresh = paths.without(&state.known);
         let came = !fresh.without(&state.fresh).is_empty();
         let written = newest_modified > state.newest_modified;

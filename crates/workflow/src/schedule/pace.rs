@@ -37,6 +37,11 @@ impl Pace {
     }
 }
 
+/// A time that was taken note of, but no later than now: a clock that was ahead must not hold back until that comes.
+pub(super) fn no_later(time: &mut Option<DateTime<Utc>>, now: DateTime<Utc>) {
+    *time = time.map(|time| time.min(now));
+}
+
 fn wait(name: &str, seconds: Option<i64>) -> Result<TimeDelta, String> {
     match seconds {
         None => Ok(TimeDelta::zero()),

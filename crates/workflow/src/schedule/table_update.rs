@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decision::{Cause, Decision};
-use super::pace::Pace;
+use super::pace::{Pace, no_later};
 
 /// The most tables of one trigger; that of Databricks.
 pub const MOST_TABLES: usize = 10;
@@ -75,6 +75,8 @@ impl TableUpdate {
         now: DateTime<Utc>,
         versions: &BTreeMap<String, i64>,
     ) -> Decision {
+        no_later(&mut state.last_fired, now);
+        no_later(&mut state.last_change, now);
         let seen: BTreeMap<String, Option<i64>> =
             self.table_names.iter().map(|name| (name.clone(), versions.get(name).copied())).collect();
         state.known.retain(|name, _| self.table_names.contains(name));

@@ -4,22 +4,25 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use stage::Error;
 
 use super::look::Seen;
 use crate::cause::{Cause, CauseKind};
 use crate::definition::Workflow;
 use crate::history::{Claim, NewRun, ScheduleRecord};
 use crate::schedule::{
-    self, ContinuousState, Decision, Due, Ending, FileArrivalState, FoundFile, Missed, Recurrence, TableUpdateState,
-    Trigger, due,
+    self, ContinuousState, Decision, Due, Ending, FileArrivalState, FoundFile, Missed, ON_TIME, Recurrence,
+    TableUpdateState, Trigger, due,
 };
 
 /// The least time between the starts of continuous runs, so that idle ones do not take a processor for themselves.
 pub(super) const LEAST_BETWEEN_STARTS: TimeDelta = TimeDelta::seconds(1);
 /// How often files and tables are looked at.
 pub(super) const LOOK_EVERY: TimeDelta = TimeDelta::seconds(10);
-/// A look that took long is followed by one only after this many times as long.
+/// A look that took long is followed by one only after this many times as long, or after [`LONGEST_REST`].
 const RESTS_PER_LOOK: i32 = 10;
+/// The longest between two looks.
+pub(super) const LONGEST_REST: TimeDelta = TimeDelta::minutes(2);
 
 /// The schedule of a workflow that is not paused.
 pub(super) struct Entry {
@@ -75,6 +78,25 @@ impl Entry {
     /// Whether it is the schedule that the workflow still has.
     pub(super) fn is_of(&self, trigger: &Trigger) -> bool {
         self.trigger == *trigger
+    }
+
+    /// Begins anew, with what is wrong, when the clock was ahead and is set back: what was dealt with up to a time to come
+    /// would keep the schedule standing still until then. The history refuses a second run for a time that had its run.
+    pub(super) fn set_back(&mut self, now: DateTime<Utc>) -> Option<(Error, Claim)> {
+        self.next_look = self.next_look.min(now + LONGEST_REST);
+        if let Memory::Continuous(state) = &mut self.memory {
+            let latest = state.latest_start(now).max(now + LEAST_BETWEEN_STARTS);
+            state.next_start = state.next_start.map(|start| start.min(latest));
+        }
+        if self.last_due <= now + ON_TIME {
+            return None;
+        }
+        let message = format!(
+            "the clock was ahead: runs were started up to {}, which is still to come; the schedule begins anew now",
+            self.last_due.format("%Y-%m-%d %H:%M:%S UTC")
+        );
+        self.last_due = now.trunc_subsecs(0);
+        Some((Error::unavailable(message), self.claim(now)))
     }
 
     /// What is due by the clock, or after the run before; `open` runs of the workflow are going or waiting.
@@ -161,7 +183,7 @@ impl Entry {
     /// Takes note that a look is over, which took so long.
     pub(super) fn looked(&mut self, took: TimeDelta, now: DateTime<Utc>) {
         self.is_looking = false;
-        self.next_look = now + LOOK_EVERY.max(took * RESTS_PER_LOOK);
+        self.next_look = now + (took.min(LONGEST_REST) * RESTS_PER_LOOK).clamp(LOOK_EVERY, LONGEST_REST);
     }
 
     /// Takes note of the end of a run of a continuous schedule that began at `started`.

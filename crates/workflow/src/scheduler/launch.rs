@@ -40,6 +40,7 @@ pub(super) enum How {
 pub(super) struct Ended {
     pub(super) number: i64,
     pub(super) workflow: String,
+    pub(super) parameters: BTreeMap<String, String>,
     pub(super) started: DateTime<Utc>,
     pub(super) result: Result<ResultState>,
 }
@@ -50,7 +51,7 @@ pub(super) async fn launched(shared: Arc<Shared>, project: Arc<Project>, launch:
     let (number, workflow) = (launch.number, launch.workflow.name().to_owned());
     let ran = AssertUnwindSafe(ran(&shared, &project, &launch)).catch_unwind().await;
     let result = ran.unwrap_or_else(|_| Err(Error::bug(format!("run {number} broke off"))));
-    Ended { number, workflow, started, result: result.map(|outcome| outcome.state) }
+    Ended { number, workflow, parameters: launch.parameters, started, result: result.map(|outcome| outcome.state) }
 }
 
 async fn ran(shared: &Shared, project: &Project, launch: &Launch) -> Result<RunOutcome> {

@@ -1,9 +1,11 @@
 //! Looking at files and tables, away from the loop: a store that does not answer keeps no other workflow from its runs.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use stage::{Error, Result};
 use tokio::time::Instant;
@@ -43,11 +45,15 @@ pub(super) fn look(workflow: &str, trigger: &Trigger, site: Arc<dyn Site>) -> Op
     };
     Some(Box::pin(async move {
         let started = Instant::now();
-        let seen = tokio::time::timeout(PATIENCE, looking).await;
-        let seen = seen.unwrap_or_else(|_| {
-            let seconds = PATIENCE.as_secs();
-            Err(Error::unavailable(format!("what starts workflow `{workflow}` could not be seen in {seconds} s")))
-        });
+        // A look that breaks off must still say whose it was, or that workflow would never be looked after again.
+        let seen = match tokio::time::timeout(PATIENCE, AssertUnwindSafe(looking).catch_unwind()).await {
+            Ok(Ok(seen)) => seen,
+            Ok(Err(_)) => Err(Error::bug(format!("looking at what starts workflow `{workflow}` broke off"))),
+            Err(_) => {
+                let seconds = PATIENCE.as_secs();
+                Err(Error::unavailable(format!("what starts workflow `{workflow}` could not be seen in {seconds} s")))
+            }
+        };
         let took = TimeDelta::from_std(started.elapsed()).unwrap_or(TimeDelta::MAX);
         Look { workflow, took, seen }
     }))

@@ -12,6 +12,10 @@
 //! | a run that was going and that somebody asked for | it stays `INTERRUPTED`; `medallion runs resume` goes on with it |
 //! | times that came meanwhile | what `catch_up` says: run, or recorded as one `MISSED` run that names how many |
 //!
+//! A run that cannot begin for a reason that may pass, as a history that is locked or a disk that is full, goes on waiting
+//! and is tried again; for any other reason it has `FAILED`. A clock that was ahead and is set back lets the schedule begin
+//! anew, now.
+//!
 //! A clean stop is the same: what is going is stopped, recorded as `INTERRUPTED` and resumed by the next scheduler, so that
 //! an upgrade of the program loses no run.
 //!
@@ -30,8 +34,11 @@
 
 mod clock;
 mod coming;
+mod ending;
 mod entry;
 mod event;
+mod going_on;
+mod held_back;
 mod launch;
 mod lock;
 mod look;
@@ -47,7 +54,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
-use stage::{Error, Result};
+use stage::{Error, Progress, Result};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +64,7 @@ pub use event::Event;
 pub use site::{Project, SeenFile, SeenTable, Site, Source};
 pub use status::ScheduleStatus;
 
+use crate::Event as RunEvent;
 use crate::cause::Cause;
 use crate::definition::Workflow;
 use crate::history::{History, NewRun, RunDetails};
@@ -112,6 +120,7 @@ struct Running {
 }
 
 /// A run that somebody asked to go on with.
+#[derive(Clone)]
 struct Asked {
     number: i64,
     workflow: String,
@@ -194,7 +203,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`stage::Kind::Config`] when there is no such run, it has not ended, its workflow is gone or has no such task, and as
-    /// [`Again::check`].
+    /// [`Again::check`]; [`stage::Kind::Conflict`] when it is being gone on with already.
     pub async fn go_on(&self, number: i64, again: Again, parameters: BTreeMap<String, String>) -> Result<()> {
         let RunDetails { run, .. } = ended_run(&self.shared.history, number).await?;
         again.check(&run)?;
@@ -203,7 +212,7 @@ impl Scheduler {
         if let Again::Repair { tasks, .. } = &again {
             tasks.iter().try_for_each(|task| workflow.index_of(task).map(|_| ()))?;
         }
-        guard(&self.shared.asked).push(Asked { number, workflow: run.workflow, again, parameters });
+        self.shared.ask(Asked { number, workflow: run.workflow, again, parameters })?;
         self.shared.wake.notify_one();
         Ok(())
     }
@@ -296,6 +305,23 @@ impl Shared {
     /// What was wrong with that workflow has passed.
     fn well(&self, workflow: Option<&str>) {
         guard(&self.troubles).remove(workflow.unwrap_or_default());
+    }
+
+    /// Tells that a run has failed which did nothing.
+    fn tell_failed(&self, number: i64, workflow: &str, parameters: BTreeMap<String, String>) {
+        let event = RunEvent::RunEnded { state: ResultState::Failed, progress: Progress::default(), seconds: 0.0 };
+        self.tell(Event::Run { number, workflow: workflow.to_owned(), parameters: Arc::new(parameters), event });
+    }
+
+    /// Asks to go on with a run, unless that is done already.
+    fn ask(&self, ask: Asked) -> Result<()> {
+        let number = ask.number;
+        let mut asked = guard(&self.asked);
+        if asked.iter().any(|asked| asked.number == number) || guard(&self.running).contains_key(&number) {
+            return Err(Error::conflict(format!("run {number} is being gone on with already")));
+        }
+        asked.push(ask);
+        Ok(())
     }
 
     /// The runs that were started here and are not over, with their workflows. Some may not say so in the history yet, so

@@ -4,23 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use stage::{Error, Progress, Result};
+use stage::{Error, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::coming::is_paused;
 use super::entry::Entry;
 use super::event::Event;
+use super::held_back::HeldBack;
 use super::launch::{Ended, How, Launch, launched};
 use super::look::{Look, look};
 use super::queue::{Turn, turns};
 use super::site::Project;
-use super::{MOST_RESUMES, Running, Scheduler, Shared, guard};
-use crate::Event as RunEvent;
+use super::{Running, Scheduler, Shared, guard};
 use crate::definition::Workflow;
 use crate::history::{Claim, RunRecord};
-use crate::request::{Again, Request};
-use crate::schedule::Ending;
+use crate::request::Request;
 use crate::state::ResultState;
 
 /// The longest between two rounds: how soon a pause, or the end of a run, of another process is seen.
@@ -61,17 +60,19 @@ impl Scheduler {
     }
 }
 
-fn broke_off(error: tokio::task::JoinError) -> Error {
+pub(super) fn broke_off(error: tokio::task::JoinError) -> Error {
     Error::bug("work of the scheduler broke off").with_source(error)
 }
 
 /// What the loop knows.
-struct Keeper {
-    shared: Arc<Shared>,
-    project: Arc<Project>,
-    entries: BTreeMap<String, Entry>,
-    runs: JoinSet<Ended>,
-    looks: JoinSet<Look>,
+pub(super) struct Keeper {
+    pub(super) shared: Arc<Shared>,
+    pub(super) project: Arc<Project>,
+    pub(super) entries: BTreeMap<String, Entry>,
+    pub(super) runs: JoinSet<Ended>,
+    pub(super) looks: JoinSet<Look>,
+    /// The runs that wait and could not begin.
+    pub(super) held_back: HeldBack,
     /// The runs that were told of as waiting.
     told_waiting: BTreeSet<i64>,
     /// The schedules that were seen paused.
@@ -87,6 +88,7 @@ impl Keeper {
             entries: BTreeMap::new(),
             runs: JoinSet::new(),
             looks: JoinSet::new(),
+            held_back: HeldBack::default(),
             told_waiting: BTreeSet::new(),
             told_paused: BTreeMap::new(),
             fingerprint: shared.fingerprint,
@@ -111,7 +113,8 @@ impl Keeper {
     /// Reads the project anew when its files have changed.
     async fn reload(&mut self) {
         let now = self.shared.clock.now();
-        if now < self.next_reload {
+        // A clock that was ahead must not keep the files unread.
+        if now < self.next_reload && self.next_reload <= now + RELOAD_EVERY {
             return;
         }
         self.next_reload = now + RELOAD_EVERY;
@@ -184,6 +187,11 @@ impl Keeper {
             let Some((entry, workflow)) = self.entries.get_mut(&name).zip(project.workflows.get(&name)) else {
                 continue;
             };
+            if let Some((error, claim)) = entry.set_back(now) {
+                self.shared.trouble(Some(&name), &error);
+                self.claim_or_forget(claim).await?;
+                continue;
+            }
             let recorded = open.iter().filter(|run| run.workflow == name).map(|run| run.number);
             let started = started.iter().filter(|(_, workflow)| **workflow == name).map(|(number, _)| *number);
             let open = recorded.chain(started).collect::<BTreeSet<i64>>().len();
@@ -195,7 +203,7 @@ impl Keeper {
     }
 
     /// Records a claim. If that fails, the schedule is read anew, since it took the claim as done.
-    async fn claim_or_forget(&mut self, claim: Claim) -> Result<()> {
+    pub(super) async fn claim_or_forget(&mut self, claim: Claim) -> Result<()> {
         let workflow = claim.workflow.clone();
         let claimed = self.claim(claim).await;
         if claimed.is_err() {
@@ -257,9 +265,12 @@ impl Keeper {
         let started = self.shared.started();
         let open = self.shared.history.open_runs().await?;
         self.told_waiting.retain(|number| open.iter().any(|run| run.number == *number));
+        self.held_back.retain(|number| open.iter().any(|run| run.number == number && run.started_at.is_none()));
         let project = Arc::clone(&self.project);
         for (run, turn) in turns(&open, &started, &project.workflows, self.shared.clock.now()) {
             match turn {
+                // It keeps its turn, so that those after it do not overtake it.
+                Turn::Start if self.held_back.holds(run.number) => {}
                 Turn::Start => {
                     let Some(workflow) = project.workflows.get(&run.workflow) else { continue };
                     let request = Request { cause: run.cause.clone(), queued: Some(run.number), ..Request::default() };
@@ -288,7 +299,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn start(&mut self, number: i64, workflow: &Workflow, given: &BTreeMap<String, String>, how: How) {
+    pub(super) fn start(&mut self, number: i64, workflow: &Workflow, given: &BTreeMap<String, String>, how: How) {
         self.told_waiting.remove(&number);
         let cancellation = CancellationToken::new();
         let running = Running { workflow: workflow.name().to_owned(), cancellation: cancellation.clone() };
@@ -298,100 +309,6 @@ impl Keeper {
         let parameters = parameters.map(|(name, value)| (name.clone(), value.clone())).collect();
         let launch = Launch { number, workflow: workflow.clone(), parameters, how, cancellation };
         self.runs.spawn(launched(Arc::clone(&self.shared), Arc::clone(&self.project), launch));
-    }
-
-    /// Goes on with the runs that somebody asked for.
-    fn go_on_with_asked(&mut self) {
-        let asked = std::mem::take(&mut *guard(&self.shared.asked));
-        let project = Arc::clone(&self.project);
-        for asked in asked {
-            if guard(&self.shared.running).contains_key(&asked.number) {
-                let error = Error::conflict(format!("run {} is being gone on with already", asked.number));
-                self.shared.trouble(Some(&asked.workflow), &error);
-                continue;
-            }
-            match project.workflows.get(&asked.workflow) {
-                Some(workflow) => self.start(asked.number, workflow, &asked.parameters, How::Again(asked.again)),
-                None => {
-                    let error = Error::config(format!("run {} cannot go on: its workflow is gone", asked.number));
-                    self.shared.trouble(Some(&asked.workflow), &error);
-                }
-            }
-        }
-    }
-
-    /// Resumes the runs that were due by themselves and were going when the last scheduler died or was stopped.
-    async fn go_on_with_interrupted(&mut self) -> Result<()> {
-        let project = Arc::clone(&self.project);
-        for (run, deaths) in self.shared.history.interrupted_runs().await? {
-            let Some(workflow) = project.workflows.get(&run.workflow) else { continue };
-            if deaths > MOST_RESUMES {
-                self.give_up(&run, deaths).await?;
-                continue;
-            }
-            self.start(run.number, workflow, &run.parameters, How::Again(Again::Resume));
-        }
-        Ok(())
-    }
-
-    /// Ends a run that was interrupted again and again.
-    async fn give_up(&self, run: &RunRecord, deaths: u32) -> Result<()> {
-        let message = format!("the process of run {} died {deaths} times; it is not resumed again", run.number);
-        self.shared.history.give_up(run.number, message.clone()).await?;
-        self.shared.trouble(Some(&run.workflow), &Error::unavailable(message));
-        let event = RunEvent::RunEnded { state: ResultState::Failed, progress: Progress::default(), seconds: 0.0 };
-        let (workflow, parameters) = (run.workflow.clone(), Arc::new(run.parameters.clone()));
-        self.shared.tell(Event::Run { number: run.number, workflow, parameters, event });
-        Ok(())
-    }
-
-    /// Takes note of a run that has ended.
-    async fn ended(&mut self, ended: Result<Ended>) {
-        let Ended { number, workflow, started, result } = match ended {
-            Ok(ended) => ended,
-            Err(error) => return self.shared.trouble(None, &error),
-        };
-        guard(&self.shared.running).remove(&number);
-        let ending = match &result {
-            Ok(state) if state.is_success() || *state == ResultState::Canceled => Ending::Well,
-            _ => Ending::Failed,
-        };
-        if let Err(error) = result {
-            // A run that could not begin must not be tried for ever.
-            let reason = error.chain();
-            let unbegun = self.shared.history.end_queued(number, ResultState::Failed, reason).await;
-            self.shared.trouble(Some(&workflow), &error);
-            if let Err(error) = unbegun {
-                self.shared.trouble(Some(&workflow), &error);
-            }
-        }
-        let now = self.shared.clock.now();
-        let claim = self.entries.get_mut(&workflow).and_then(|entry| entry.ended(ending, started, now));
-        if let Some(claim) = claim
-            && let Err(error) = self.claim_or_forget(claim).await
-        {
-            self.shared.trouble(Some(&workflow), &error);
-        }
-    }
-
-    /// Stops what is going and leaves it for the next scheduler.
-    async fn leave(mut self) -> Result<()> {
-        let going: Vec<(i64, CancellationToken)> = guard(&self.shared.running)
-            .iter()
-            .filter(|(_, running)| !running.cancellation.is_cancelled())
-            .map(|(number, running)| (*number, running.cancellation.clone()))
-            .collect();
-        for (number, cancellation) in going {
-            if self.shared.history.leave(number).await? {
-                self.shared.leave(number);
-            }
-            cancellation.cancel();
-        }
-        self.looks.abort_all();
-        while let Some(ended) = self.runs.join_next().await {
-            self.ended(ended.map_err(broke_off)).await;
-        }
-        Ok(())
     }
 }
 

@@ -3,10 +3,12 @@
 mod clock_times;
 mod crashes;
 mod limits;
+mod passing;
 mod restarts;
 mod starts;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,15 +27,18 @@ use crate::workshop::{Built, Workshop};
 use crate::{Work, check};
 
 /// The paused clock of the runtime, as if it was started at that time.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct PausedClock {
     start: DateTime<Utc>,
     since: Instant,
+    /// The seconds by which it is wrong.
+    ahead: Arc<AtomicI64>,
 }
 
 impl Clock for PausedClock {
     fn now(&self) -> DateTime<Utc> {
-        self.start + TimeDelta::from_std(self.since.elapsed()).unwrap()
+        let ahead = TimeDelta::seconds(self.ahead.load(Ordering::Relaxed));
+        self.start + TimeDelta::from_std(self.since.elapsed()).unwrap() + ahead
     }
 
     fn sleep(&self, time: TimeDelta) -> BoxFuture<'static, ()> {
@@ -52,6 +57,7 @@ struct World {
     takes: Duration,
     fails: bool,
     is_blind: bool,
+    panics: bool,
     loads: usize,
 }
 
@@ -91,6 +97,9 @@ impl Workshop for FakeSite {
 impl Site for FakeSite {
     fn files<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<SeenFile>>> {
         let world = self.0.lock().unwrap();
+        if world.panics {
+            return async { panic!("a defect") }.boxed();
+        }
         let seen = if world.is_blind { Err(Error::unavailable("no answer")) } else { Ok(world.files.clone()) };
         async { seen }.boxed()
     }
@@ -162,7 +171,7 @@ impl Rig {
         let rig = Rig {
             world: Shared::default(),
             history: History::open(&folder.path().join("history.db")).unwrap(),
-            clock: PausedClock { start: start.parse().unwrap(), since: Instant::now() },
+            clock: PausedClock { start: start.parse().unwrap(), since: Instant::now(), ahead: Arc::default() },
             events: Arc::default(),
             folder,
         };
@@ -188,7 +197,7 @@ impl Rig {
         Scheduler::open(
             Box::new(FakeSource(Arc::clone(&self.world))),
             self.history.clone(),
-            Box::new(self.clock),
+            Box::new(self.clock.clone()),
             listener,
         )
     }
@@ -214,6 +223,11 @@ impl Rig {
     /// Lets time pass.
     async fn pass(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Sets the clock to be ahead by so much.
+    fn set_ahead(&self, seconds: i64) {
+        self.clock.ahead.store(seconds, Ordering::Relaxed);
     }
 
     async fn records(&self, workflow: &str) -> Vec<RunRecord> {

@@ -1,7 +1,8 @@
 //! A program as a task.
 //!
 //! The program gets a process group of its own, no standard input, and our environment with what the task adds. What it
-//! prints goes line by line into the log of the task, secrets masked. A line `{"values": {..}}` on its standard output
+//! prints goes line by line into the log of the task, secrets masked. Who may press the buttons of the page is kept from
+//! it: [`HIDDEN_VARIABLES`] are not passed on, and their values are masked. A line `{"values": {..}}` on its standard output
 //! publishes values instead; several are put together.
 //!
 //! # How it ends
@@ -43,6 +44,10 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 /// The most bytes of all values of a task together.
 const MOST_VALUES_BYTES: usize = 1 << 20;
 
+/// The environment variables of ours that no program gets, unless the task sets them itself: what is in them is for
+/// Medallion alone.
+pub const HIDDEN_VARIABLES: [&str; 1] = ["MEDALLION_TOKEN"];
+
 /// The exit code by which a program says that it was called wrongly.
 const WRONG_USAGE: i32 = 2;
 /// The exit codes by which shells say that a program cannot be run or is not there.
@@ -63,7 +68,9 @@ pub struct Program {
 impl Action for Program {
     fn run<'a>(self: Box<Self>, context: &'a Context, log: &'a TaskLog) -> BoxFuture<'a, Result<Output>> {
         Box::pin(async move {
-            let mask = Mask::new(&self.secrets);
+            let hidden = HIDDEN_VARIABLES.iter().filter_map(std::env::var_os);
+            let hidden = hidden.map(|value| Secret::new(value.to_string_lossy()));
+            let mask = Mask::new(&self.secrets.iter().cloned().chain(hidden).collect::<Vec<_>>());
             let mut child = self.start(&mask)?;
             // From here on nothing of it outlives this future, however that ends.
             let group = Group::of(&child);
@@ -88,6 +95,9 @@ impl Program {
             return Err(Error::config(format!("there is no folder {} to start a program in", self.folder.display())));
         }
         let mut command = Command::new(self.path());
+        HIDDEN_VARIABLES.iter().for_each(|name| {
+            command.env_remove(name);
+        });
         command
             .args(self.command.iter().skip(1))
             .envs(self.environment.iter().map(|(name, value)| (name, value.expose())))

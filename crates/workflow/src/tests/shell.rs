@@ -201,3 +201,24 @@ async fn what_a_program_leaves_running_ends_with_it() {
     let process = std::fs::read_to_string(folder.path().join("child")).unwrap();
     until("the end of the child", || !lives(&process)).await;
 }
+
+/// Not a test of its own: a process that was given the token of the page, for the next test.
+#[tokio::test]
+#[ignore = "runs only as the child of another test"]
+async fn a_program_of_a_process_with_a_token() {
+    let ran = script("echo \"found ${MEDALLION_TOKEN-nothing}\"; tr '\\0' '\\n' < /proc/$PPID/environ; env").await;
+    ran.result.unwrap();
+    print!("{}", ran.log);
+}
+
+#[tokio::test]
+async fn the_token_of_the_page_is_kept_from_programs_and_from_what_they_print() {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tests::shell::a_program_of_a_process_with_a_token", "--ignored", "--nocapture"])
+        .env("MEDALLION_TOKEN", "t0ken-of-the-page")
+        .output()
+        .unwrap();
+    let log = String::from_utf8(child.stdout).unwrap();
+    assert!(child.status.success() && log.contains("stdout: found nothing"), "{log}");
+    assert!(log.contains("stdout: MEDALLION_TOKEN=***") && !log.contains("t0ken"), "{log}");
+}

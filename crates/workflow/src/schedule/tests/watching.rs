@@ -95,6 +95,15 @@ fn runs_keep_their_distance_and_lose_no_file() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_holds_no_run_back_for_longer_than_its_distance() {
+    let mut location = Location::new(Some(600), None);
+    location.look(0, &[]);
+    assert_eq!(location.look(1_000_000, &[("a", 0)]), arrived(1));
+    assert_eq!(location.look(60, &[("a", 0), ("b", 0)]), until(660));
+    assert_eq!(location.look(660, &[("a", 0), ("b", 0)]), arrived(1));
+}
+
+#[test]
 fn another_location_is_a_new_beginning() {
     let mut location = Location::new(None, None);
     location.look(0, &[("a", 0)]);
