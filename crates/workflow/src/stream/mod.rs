@@ -92,7 +92,7 @@ impl Stream {
     /// The stream of the selected tasks of a workflow.
     ///
     /// # Errors
-    /// As [`Workshop::waves`]; [`stage::Kind::Config`] when a selected task does not exist or asks for a full refresh,
+    /// As [`Workshop::build`]; [`stage::Kind::Config`] when a selected task does not exist or asks for a full refresh,
     /// or when there is no table to stream.
     pub fn open(
         workflow: &Workflow,
