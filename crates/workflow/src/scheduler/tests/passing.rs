@@ -8,7 +8,6 @@ use chrono::TimeDelta;
 use super::super::entry::Entry;
 use super::{EVERY_TEN_SECONDS, Event, FakeSource, Rig, SeenFile};
 use crate::history::NewRun;
-use crate::request::Again;
 use crate::scheduler::Source as _;
 use crate::{Event as RunEvent, ResultState};
 
@@ -134,7 +133,7 @@ async fn a_run_is_gone_on_with_once_however_often_it_is_asked_for() {
         let number = scheduler.run_now("w0", BTreeMap::new()).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         scheduler.repair(number, Vec::new(), false).await.unwrap();
-        let refused = scheduler.go_on(number, Again::Resume, BTreeMap::new()).await.unwrap_err();
+        let refused = scheduler.repair(number, Vec::new(), false).await.unwrap_err();
         assert_eq!(refused.kind(), stage::Kind::Conflict);
     })
     .await;
